@@ -1,10 +1,11 @@
 """Poseidon over the scalar field of BN254 with circomlib's constants: the reference of the Rust permutation.
 
-The constants are generated, not stored: the Grain LFSR of the Poseidon paper, run with the parameters circomlib chose.
+The constants are generated, not stored: the Grain LFSR of the Poseidon paper, run with the parameters that
+circomlib chose.
 
-Source: Grassi, Khovratovich, Rechberger, Roy, Schofnegger, "Poseidon: A New Hash Function for Zero-Knowledge Proof
-Systems" (USENIX Security 2021), section 4 and appendix E (Grain LFSR), reference script `generate_parameters_grain`;
-circomlib `circuits/poseidon.circom` for the number of partial rounds per width.
+Source: Grassi, Khovratovich, Rechberger, Roy, Schofnegger, "Poseidon: A New Hash Function for Zero-Knowledge
+Proof Systems" (USENIX Security 2021), section 4 and appendix E (Grain LFSR); circomlib
+`circuits/poseidon.circom` for the number of partial rounds per width.
 """
 
 from __future__ import annotations
@@ -98,7 +99,7 @@ def parameters(t: int) -> Parameters:
 
 
 def permute(state: Sequence[int]) -> list[int]:
-    """The permutation: per round add constants, x^5 (on all elements, or on the first), multiply by the MDS matrix."""
+    """The permutation: per round add constants, take x^5 of all elements or the first, multiply by `mds`."""
     t = len(state)
     rounds_full, rounds_partial, constants, mds = parameters(t)
     half = rounds_full // 2

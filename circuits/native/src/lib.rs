@@ -1,0 +1,8 @@
+//! The proving core of counterfoil: Poseidon, the witness runner, Groth16 over BN254 and the iden3 file formats.
+//!
+//! Python owns the interfaces (`circuits/_native.pyi`); this crate owns the loops.
+
+pub mod error;
+pub mod field;
+pub mod poseidon;
+mod python;
