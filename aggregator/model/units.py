@@ -1,8 +1,8 @@
 """Units and bounds of every number that leaves the float world (docs/protocol.md, section 1).
 
-Suffixes state the scale: `_e6` is 1e-6, `_e8` 1e-8, `_e12` 1e-12, `_e20` 1e-20. A quantity (`_e8`) times a price
-(`_e12`) is a value (`_e20`). A quantity times `unit_e6` is a net asset quantity (`_e14`), which times a slope (`_e12`)
-is a contingency (`_e26`).
+Suffixes state the scale: `_e6` is 1e-6, `_e8` 1e-8, `_e12` 1e-12, `_e20` 1e-20. A quantity (`_e8`) times a
+price (`_e12`) is a value (`_e20`). A quantity times `unit_e6` is a net asset quantity (`_e14`), which times
+a slope (`_e12`) is a contingency (`_e26`).
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ TOTAL_BOUND: Final = 1 << 80
 """R, requirement, excess and the public amount (`_e6`) are below this."""
 UNIT_BOUND: Final = 1 << 40
 """unit_e6 of an instrument is below this."""
-INTERCEPT_BOUND: Final = 1 << 200
-"""abs(intercept_e26) of a contingency line is below this."""
+INTERCEPT_BOUND: Final = 1 << 142
+"""abs(intercept_e26), and slope x net of any account, are below this: 5.5e16 USD."""
 
 SCENARIOS: Final = 32
 MAX_CLASSES: Final = 8
