@@ -6,7 +6,7 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
-export PATH := $(PATH):$(HOME)/.cargo/bin
+export PATH := $(CURDIR)/.venv/bin:$(PATH):$(HOME)/.cargo/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 BIN := .venv/bin
@@ -26,6 +26,7 @@ help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 14
 
 setup: $(STAMPS)/package $(CONTRACTS)/node_modules/.stamp $(NODE_TESTS)/node_modules/.stamp ## install all that the other targets need
+	@:
 
 demo: $(STAMPS)/package $(CONTRACTS)/node_modules/.stamp ## the main job on three local chains
 	@$(BIN)/counterfoil demo
@@ -79,5 +80,5 @@ $(STAMPS)/package: $(STAMPS)/dependencies $(RUST_SOURCES)
 %/node_modules/.stamp: %/package.json %/package-lock.json
 	$(call need,npm,install Node.js 20 or later and run make again)
 	$(call say,installing the npm packages of $*)
-	@npm ci --prefix $* --silent --no-audit --no-fund
+	@npm ci --prefix $* --loglevel=error --no-audit --no-fund >/dev/null
 	@touch $@
