@@ -20,8 +20,8 @@
     |-- TransactionError                 exit 6   a transaction was refused, reverted or not final
     `-- ToolMissingError                 exit 7   node, anvil or another tool is not installed
 
-Every message is one sentence: the thing, the reason, and what to do next. The exit code and the problem `type` of
-the HTTP API (RFC 9457) belong to the class.
+Every message is one sentence: the thing, the reason, and what to do next. The exit code and the problem
+`type` of the HTTP API (RFC 9457) belong to the class.
 """
 
 from __future__ import annotations
