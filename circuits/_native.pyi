@@ -1,7 +1,75 @@
-"""The proving core (Rust, `circuits/native`). Field elements in buffers are 32 bytes, little-endian, below r."""
+"""The proving core (Rust, `circuits/native`). Field elements in buffers are 32 bytes, little-endian, below r.
+
+Malformed input raises ValueError with one sentence that names the thing and the reason; a file that cannot be read or
+written raises OSError; RuntimeError means a bug in the core. Long work releases the interpreter lock.
+"""
+
+from os import PathLike
+
+_Csr = tuple[bytes, bytes, bytes]
+_Path = str | PathLike[str]
 
 def poseidon(arity: int, data: bytes) -> bytes:
-    """Hash consecutive groups of `arity` (1..16) elements: n * arity * 32 bytes in, n * 32 bytes out.
+    """Hash consecutive groups of `arity` (1..16) elements: n * arity * 32 bytes in, n * 32 bytes out."""
 
-    Raises: ValueError when the buffer does not divide into groups or holds an element not below r.
+class Circuit:
+    """A constraint system (A z)(B z) = C z with the program that computes z from the inputs.
+
+    Wire 0 is 1, wires 1..n_public are the public inputs, up to n_inputs the private inputs, and the rest is computed
+    in order by the program. A matrix is (row pointers, wires, coefficient positions) as little-endian uint32 arrays
+    in CSR form; H holds rows that only the program reads. The program is a stream of uint32:
+
+        1 MUL row wire n   z[wire+i] = <A[row+i], z> <B[row+i], z>, i < n, where C[row+i] is that wire
+        2 BITS h wire n    z[wire+j] = bit j of <H[h], z>, refused when it is 2^n or more
+        3 LIN h wire       z[wire] = <H[h], z>
+        4 INV h wire       z[wire] = 1 / <H[h], z>, or 0
+
+    Every index, and that each wire is computed once from known ones, is checked here.
     """
+
+    def __new__(
+        cls,
+        n_wires: int,
+        n_public: int,
+        n_inputs: int,
+        coefs: bytes,
+        a: _Csr,
+        b: _Csr,
+        c: _Csr,
+        h: _Csr,
+        program: bytes,
+    ) -> Circuit: ...
+    @staticmethod
+    def read_r1cs(path: _Path) -> Circuit:
+        """Read a `.r1cs` file. The circuit has no program; outputs count as public inputs."""
+
+    def write_r1cs(self, path: _Path) -> None:
+        """Write the `.r1cs` file, by way of a temporary file."""
+
+    def witness(self, inputs: bytes) -> bytes:
+        """All n_wires wires from the n_inputs inputs.
+
+        Raises: ValueError "range check at op N: ..." when a BITS operation (the N-th of the program, from 0) fails.
+        """
+
+    def first_violation(self, witness: bytes) -> int | None:
+        """The first row that the witness does not satisfy, or None."""
+
+    @property
+    def n_wires(self) -> int: ...
+    @property
+    def n_public(self) -> int: ...
+    @property
+    def n_inputs(self) -> int: ...
+    @property
+    def n_constraints(self) -> int: ...
+    @property
+    def n_terms(self) -> int: ...
+    @property
+    def domain_size(self) -> int: ...
+
+def write_wtns(path: _Path, witness: bytes) -> None:
+    """Write a `.wtns` file, by way of a temporary file."""
+
+def read_wtns(path: _Path) -> bytes:
+    """The witness in a `.wtns` file."""

@@ -34,7 +34,7 @@ pub fn push<F: PrimeField>(out: &mut Vec<u8>, value: &F) {
 /// Elements from a buffer; `what` names the buffer in the refusal.
 pub fn parse_all(bytes: &[u8], what: &str) -> Result<Vec<Fr>> {
     use rayon::prelude::*;
-    if bytes.len() % BYTES != 0 {
+    if !bytes.len().is_multiple_of(BYTES) {
         return invalid!("{what}: {} bytes are not a multiple of 32", bytes.len());
     }
     bytes

@@ -12,9 +12,7 @@ use crate::invalid;
 pub const MAX_ARITY: usize = 16;
 const ROUNDS_FULL: usize = 8;
 /// Partial rounds for width 2..=17, from circomlib.
-const ROUNDS_PARTIAL: [usize; MAX_ARITY] = [
-    56, 57, 56, 60, 60, 63, 64, 63, 60, 66, 60, 65, 70, 60, 64, 68,
-];
+const ROUNDS_PARTIAL: [usize; MAX_ARITY] = [56, 57, 56, 60, 60, 63, 64, 63, 60, 66, 60, 65, 70, 60, 64, 68];
 const FIELD_BITS: usize = 254;
 
 /// The self-shrinking Grain LFSR of the Poseidon paper (appendix E).
@@ -134,12 +132,11 @@ impl Permutation {
                 *x *= x.square().square();
             }
             next.clear();
-            next.extend(self.mds.chunks_exact(self.width).map(|row| {
-                row.iter()
-                    .zip(state.iter())
-                    .map(|(m, x)| *m * x)
-                    .sum::<Fr>()
-            }));
+            next.extend(
+                self.mds
+                    .chunks_exact(self.width)
+                    .map(|row| row.iter().zip(state.iter()).map(|(m, x)| *m * x).sum::<Fr>()),
+            );
             std::mem::swap(state, next);
         }
         state[0]
@@ -156,7 +153,7 @@ pub fn batch(arity: usize, inputs: &[Fr]) -> Result<Vec<Fr>> {
     if !(1..=MAX_ARITY).contains(&arity) {
         return invalid!("Poseidon arity {arity} is not supported: use 1 to {MAX_ARITY}");
     }
-    if inputs.len() % arity != 0 {
+    if !inputs.len().is_multiple_of(arity) {
         return invalid!(
             "Poseidon of arity {arity}: {} elements do not divide into groups",
             inputs.len()
@@ -181,9 +178,8 @@ mod tests {
     #[test]
     fn known_value() {
         let out = batch(2, &[Fr::from(1), Fr::from(2)]).ok();
-        let known = Fr::from_str(
-            "7853200120776062878684798364095072458815029376092732009249414926327459813530",
-        );
+        let known =
+            Fr::from_str("7853200120776062878684798364095072458815029376092732009249414926327459813530");
         assert_eq!(out, known.ok().map(|value| vec![value]));
     }
 

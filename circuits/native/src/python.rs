@@ -1,13 +1,15 @@
 //! The Python boundary: buffers in, buffers out. The lock is released, and no panic crosses.
 
 use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::path::PathBuf;
 
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
+use crate::circuit::{Circuit, Parts};
 use crate::error::{Error, Result};
-use crate::{field, poseidon};
+use crate::{field, poseidon, r1cs, wtns};
 
 impl From<Error> for PyErr {
     fn from(error: Error) -> PyErr {
@@ -50,7 +52,118 @@ fn py_poseidon<'py>(py: Python<'py>, arity: usize, data: &[u8]) -> PyResult<Boun
     Ok(PyBytes::new(py, &out))
 }
 
+type Csr<'a> = (&'a [u8], &'a [u8], &'a [u8]);
+
+/// A constraint system and the program that computes its witness.
+#[pyclass(name = "Circuit", module = "circuits._native", frozen)]
+struct PyCircuit {
+    inner: Circuit,
+}
+
+#[pymethods]
+impl PyCircuit {
+    #[new]
+    #[allow(clippy::too_many_arguments)]
+    fn new(
+        py: Python<'_>,
+        n_wires: u32,
+        n_public: u32,
+        n_inputs: u32,
+        coefs: &[u8],
+        a: Csr<'_>,
+        b: Csr<'_>,
+        c: Csr<'_>,
+        h: Csr<'_>,
+        program: &[u8],
+    ) -> PyResult<Self> {
+        let inner = guard(py, || {
+            let coefs = field::parse_all(coefs, "coefficients")?;
+            Circuit::from_parts(Parts {
+                n_wires,
+                n_public,
+                n_inputs,
+                coefs: &coefs,
+                a: [a.0, a.1, a.2],
+                b: [b.0, b.1, b.2],
+                c: [c.0, c.1, c.2],
+                h: [h.0, h.1, h.2],
+                program,
+            })
+        })?;
+        Ok(PyCircuit { inner })
+    }
+
+    #[staticmethod]
+    fn read_r1cs(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
+        let inner = guard(py, || r1cs::read(&path))?;
+        Ok(PyCircuit { inner })
+    }
+
+    fn write_r1cs(&self, py: Python<'_>, path: PathBuf) -> PyResult<()> {
+        guard(py, || r1cs::write(&self.inner, &path))
+    }
+
+    fn witness<'py>(&self, py: Python<'py>, inputs: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
+        let out = guard(py, || {
+            let inputs = field::parse_all(inputs, "inputs")?;
+            Ok(field::encode_all(&self.inner.witness(&inputs)?))
+        })?;
+        Ok(PyBytes::new(py, &out))
+    }
+
+    fn first_violation(&self, py: Python<'_>, witness: &[u8]) -> PyResult<Option<usize>> {
+        guard(py, || {
+            let witness = field::parse_all(witness, "witness")?;
+            self.inner.first_violation(&witness)
+        })
+    }
+
+    #[getter]
+    fn n_wires(&self) -> u32 {
+        self.inner.n_wires
+    }
+
+    #[getter]
+    fn n_public(&self) -> u32 {
+        self.inner.n_public
+    }
+
+    #[getter]
+    fn n_inputs(&self) -> u32 {
+        self.inner.n_inputs
+    }
+
+    #[getter]
+    fn n_constraints(&self) -> usize {
+        self.inner.n_constraints()
+    }
+
+    #[getter]
+    fn n_terms(&self) -> usize {
+        self.inner.a.terms() + self.inner.b.terms() + self.inner.c.terms()
+    }
+
+    #[getter]
+    fn domain_size(&self) -> usize {
+        self.inner.domain_size()
+    }
+}
+
+#[pyfunction]
+fn write_wtns(py: Python<'_>, path: PathBuf, witness: &[u8]) -> PyResult<()> {
+    guard(py, || wtns::write(&path, witness))
+}
+
+#[pyfunction]
+fn read_wtns(py: Python<'_>, path: PathBuf) -> PyResult<Bound<'_, PyBytes>> {
+    let out = guard(py, || wtns::read(&path))?;
+    Ok(PyBytes::new(py, &out))
+}
+
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_function(wrap_pyfunction!(py_poseidon, module)?)
+    module.add_function(wrap_pyfunction!(py_poseidon, module)?)?;
+    module.add_class::<PyCircuit>()?;
+    module.add_function(wrap_pyfunction!(write_wtns, module)?)?;
+    module.add_function(wrap_pyfunction!(read_wtns, module)?)
 }

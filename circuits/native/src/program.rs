@@ -1,0 +1,148 @@
+//! The witness program: which wires are computed from which rows, in what order.
+//!
+//! A stream of u32 words, an opcode and its arguments. Every wire after the inputs is computed exactly once, and every
+//! operation reads only wires that are already known; both are checked when the circuit is built.
+
+use ark_bn254::Fr;
+use ark_ff::{AdditiveGroup, BigInteger, Field, PrimeField};
+
+use crate::circuit::Circuit;
+use crate::error::Result;
+use crate::invalid;
+use crate::matrix::{Matrix, ONE};
+
+const MUL: u32 = 1;
+const BITS: u32 = 2;
+const LIN: u32 = 3;
+const INV: u32 = 4;
+const MAX_BITS: u32 = 254;
+
+/// One operation. `z` is the witness.
+#[derive(Clone, Copy, Debug)]
+pub enum Op {
+    /// z[wire+i] = <A[row+i], z> <B[row+i], z> for i < count.
+    Mul { row: u32, wire: u32, count: u32 },
+    /// z[wire+j] = bit j of <H[h], z>, which must be below 2^count.
+    Bits { h: u32, wire: u32, count: u32 },
+    /// z[wire] = <H[h], z>.
+    Lin { h: u32, wire: u32 },
+    /// z[wire] = 1 / <H[h], z>, or 0.
+    Inv { h: u32, wire: u32 },
+}
+
+/// Reads the operations.
+pub fn parse(words: &[u32]) -> Result<Vec<Op>> {
+    let mut ops = Vec::new();
+    let mut rest = words;
+    while let Some((&opcode, tail)) = rest.split_first() {
+        let op = match (opcode, tail) {
+            (MUL, &[row, wire, count, ..]) => Op::Mul { row, wire, count },
+            (BITS, &[h, wire, count, ..]) => Op::Bits { h, wire, count },
+            (LIN, &[h, wire, ..]) => Op::Lin { h, wire },
+            (INV, &[h, wire, ..]) => Op::Inv { h, wire },
+            (MUL..=INV, _) => return invalid!("program: op {} is cut off", ops.len()),
+            _ => return invalid!("program: op {} has the unknown code {opcode}", ops.len()),
+        };
+        rest = &tail[if opcode <= BITS { 3 } else { 2 }..];
+        ops.push(op);
+    }
+    Ok(ops)
+}
+
+/// Checks that the program computes wires n_inputs+1.. in order, each once and from known wires only.
+pub fn check(circuit: &Circuit, ops: &[Op]) -> Result<()> {
+    let mut next = circuit.n_inputs + 1;
+    for (number, op) in ops.iter().enumerate() {
+        let (first, count) = match *op {
+            Op::Mul { wire, count, .. } | Op::Bits { wire, count, .. } => (wire, count),
+            Op::Lin { wire, .. } | Op::Inv { wire, .. } => (wire, 1),
+        };
+        if first != next {
+            return invalid!("program: op {number} computes wire {first}, the next one is {next}");
+        }
+        if count > circuit.n_wires - next {
+            return invalid!("program: op {number} computes more wires than the circuit has");
+        }
+        match *op {
+            Op::Mul { row, count, .. } => {
+                if row as usize + count as usize > circuit.a.rows() {
+                    return invalid!("program: op {number} uses rows past the last one");
+                }
+                for i in 0..count {
+                    let line = (row + i) as usize;
+                    known(circuit.a.row(line), next + i, number)?;
+                    known(circuit.b.row(line), next + i, number)?;
+                    match circuit.c.row(line) {
+                        [term] if term.wire == next + i && term.coef == ONE => {}
+                        _ => return invalid!(
+                            "program: op {number} computes wire {}, which is not the C side of row {line}",
+                            next + i
+                        ),
+                    }
+                }
+            }
+            Op::Bits { h, .. } | Op::Lin { h, .. } | Op::Inv { h, .. } => {
+                if h as usize >= circuit.h.rows() {
+                    return invalid!(
+                        "program: op {number} uses hint row {h}, there are {}",
+                        circuit.h.rows()
+                    );
+                }
+                if matches!(op, Op::Bits { .. }) && count > MAX_BITS {
+                    return invalid!("program: op {number} takes {count} bits, at most {MAX_BITS} fit");
+                }
+                known(circuit.h.row(h as usize), next, number)?;
+            }
+        }
+        next += count;
+    }
+    if next != circuit.n_wires {
+        return invalid!("program: wire {next} is not computed");
+    }
+    Ok(())
+}
+
+fn known(terms: &[crate::matrix::Term], limit: u32, number: usize) -> Result<()> {
+    match terms.iter().find(|term| term.wire >= limit) {
+        Some(term) => invalid!(
+            "program: op {number} reads wire {} before it is computed",
+            term.wire
+        ),
+        None => Ok(()),
+    }
+}
+
+/// Runs a checked program. `inputs` are the public and private inputs.
+pub fn run(circuit: &Circuit, ops: &[Op], inputs: &[Fr]) -> Result<Vec<Fr>> {
+    let mut z = Vec::with_capacity(circuit.n_wires as usize);
+    z.push(Fr::ONE);
+    z.extend_from_slice(inputs);
+    let dot = |matrix: &Matrix, row: u32, z: &[Fr]| matrix.dot(row as usize, &circuit.coefs, z);
+    for (number, op) in ops.iter().enumerate() {
+        match *op {
+            Op::Mul { row, count, .. } => {
+                for line in row..row + count {
+                    let product = dot(&circuit.a, line, &z) * dot(&circuit.b, line, &z);
+                    z.push(product);
+                }
+            }
+            Op::Bits { h, count, .. } => {
+                let value = dot(&circuit.h, h, &z).into_bigint();
+                if value.num_bits() > count {
+                    return invalid!("range check at op {number}: the value does not fit {count} bits");
+                }
+                let bit = |j| if value.get_bit(j) { Fr::ONE } else { Fr::ZERO };
+                z.extend((0..count as usize).map(bit));
+            }
+            Op::Lin { h, .. } => {
+                let value = dot(&circuit.h, h, &z);
+                z.push(value);
+            }
+            Op::Inv { h, .. } => {
+                let value = dot(&circuit.h, h, &z);
+                z.push(value.inverse().unwrap_or(Fr::ZERO));
+            }
+        }
+    }
+    Ok(z)
+}
