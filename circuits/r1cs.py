@@ -26,8 +26,6 @@ Pairs = tuple[tuple[int, int], ...]
 
 OP_MUL: Final = 1
 OP_BITS: Final = 2
-OP_LIN: Final = 3
-OP_INV: Final = 4
 OP_SOLVE: Final = 5
 
 _U32 = npt.NDArray[np.uint32]

@@ -180,7 +180,7 @@ def _policy_header(
     b.equal(poseidon_chain(b, POLICY_ARITY, header), public["policyRoot"])
     #      tree = tree_MM + level (tree_IM - tree_MM) ,  f likewise
     tree = choose(b, level, trees[1], trees[0])
-    bounded = [b.assume(f, 0, 10 * RATE_SCALE, "W4") for f in factors]
+    bounded = [b.assume(f, 0, 10 * RATE_SCALE, "W5") for f in factors]
     factor = choose(b, level, bounded[1], bounded[0])
     return tree, factor, [b.assume(rho, 0, RATE_SCALE, "W5") for rho in private["correlations"]]
 
@@ -224,7 +224,7 @@ def _group_cells(b: Builder, size: Size, private: dict[str, list[Lc]]) -> list[t
         lines = [
             (
                 b.assume(slope, 1 - PRICE_BOUND, PRICE_BOUND - 1, "W3"),
-                b.assume(intercept, 1 - INTERCEPT_BOUND, 0, "W3") if intercept.terms else intercept,
+                b.assume(intercept, 1 - INTERCEPT_BOUND, 0, "W4") if intercept.terms else intercept,
             )
             for slope, intercept in zip(slopes, [Lc.constant(0), *intercepts], strict=True)
         ]
@@ -248,11 +248,11 @@ def _open_leaf(b: Builder, i: int, private: dict[str, list[Lc]], blocks: Sequenc
     member(b, node, blocks)
     leaf = _Leaf(*fields, risk=risk)
     leaf.id = b.assume(leaf.id, 0, MAX_INSTRUMENTS - 1, "W2")
-    leaf.mark = b.assume(leaf.mark, 0, PRICE_BOUND - 1, "W1")
-    leaf.unit = b.assume(leaf.unit, 0, UNIT_BOUND - 1, "W1")
-    leaf.max_quantity = b.assume(leaf.max_quantity, 0, (1 << QUANTITY_BITS) - 1, "W1")
-    leaf.addon_long = b.assume(leaf.addon_long, 0, PRICE_BOUND - 1, "W1")
-    leaf.addon_short = b.assume(leaf.addon_short, 0, PRICE_BOUND - 1, "W1")
+    leaf.mark = b.assume(leaf.mark, 1 - PRICE_BOUND, PRICE_BOUND - 1, "W3")
+    leaf.unit = b.assume(leaf.unit, 0, UNIT_BOUND - 1, "W3")
+    leaf.max_quantity = b.assume(leaf.max_quantity, 0, (1 << QUANTITY_BITS) - 1, "W3")
+    leaf.addon_long = b.assume(leaf.addon_long, 0, PRICE_BOUND - 1, "W3")
+    leaf.addon_short = b.assume(leaf.addon_short, 0, PRICE_BOUND - 1, "W3")
     return leaf
 
 
@@ -301,8 +301,8 @@ def _slots(
         pointers = point(b, leaf.class_id, class_cells, private["classPointers"][span], private["classNone"][i])
         for k, pointer in enumerate(pointers):
             share = b.mul(pointer, quantity)
-            for j, word in enumerate(leaf.risk):
-                totals.lanes[k][j].append(b.mul(Lc(share.terms, None), word))
+            for lane, word in zip(totals.lanes[k], leaf.risk, strict=True):
+                lane.append(b.mul(Lc(share.terms, None), word))
         # (M4) the slot's group takes q unit
         b.label("M4 group sums")
         span = slice(i * n_groups, (i + 1) * n_groups)

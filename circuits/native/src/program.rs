@@ -15,6 +15,7 @@ const MUL: u32 = 1;
 const BITS: u32 = 2;
 const LIN: u32 = 3;
 const INV: u32 = 4;
+const SOLVE: u32 = 5;
 const MAX_BITS: u32 = 254;
 
 /// One operation. `z` is the witness.
@@ -28,6 +29,8 @@ pub enum Op {
     Lin { h: u32, wire: u32 },
     /// z[wire] = 1 / <H[h], z>, or 0.
     Inv { h: u32, wire: u32 },
+    /// z[wire] = <A[row], z> <B[row], z> - the rest of C[row], in which the wire has coefficient 1.
+    Solve { row: u32, wire: u32 },
 }
 
 /// Reads the operations.
@@ -40,7 +43,8 @@ pub fn parse(words: &[u32]) -> Result<Vec<Op>> {
             (BITS, &[h, wire, count, ..]) => Op::Bits { h, wire, count },
             (LIN, &[h, wire, ..]) => Op::Lin { h, wire },
             (INV, &[h, wire, ..]) => Op::Inv { h, wire },
-            (MUL..=INV, _) => return invalid!("program: op {} is cut off", ops.len()),
+            (SOLVE, &[row, wire, ..]) => Op::Solve { row, wire },
+            (MUL..=SOLVE, _) => return invalid!("program: op {} is cut off", ops.len()),
             _ => return invalid!("program: op {} has the unknown code {opcode}", ops.len()),
         };
         rest = &tail[if opcode <= BITS { 3 } else { 2 }..];
@@ -55,7 +59,7 @@ pub fn check(circuit: &Circuit, ops: &[Op]) -> Result<()> {
     for (number, op) in ops.iter().enumerate() {
         let (first, count) = match *op {
             Op::Mul { wire, count, .. } | Op::Bits { wire, count, .. } => (wire, count),
-            Op::Lin { wire, .. } | Op::Inv { wire, .. } => (wire, 1),
+            Op::Lin { wire, .. } | Op::Inv { wire, .. } | Op::Solve { wire, .. } => (wire, 1),
         };
         if first != next {
             return invalid!("program: op {number} computes wire {first}, the next one is {next}");
@@ -74,11 +78,28 @@ pub fn check(circuit: &Circuit, ops: &[Op]) -> Result<()> {
                     known(circuit.b.row(line), next + i, number)?;
                     match circuit.c.row(line) {
                         [term] if term.wire == next + i && term.coef == ONE => {}
-                        _ => return invalid!(
+                        _ => {
+                            return invalid!(
                             "program: op {number} computes wire {}, which is not the C side of row {line}",
                             next + i
-                        ),
+                        )
+                        }
                     }
+                }
+            }
+            Op::Solve { row, .. } => {
+                let line = row as usize;
+                if line >= circuit.a.rows() {
+                    return invalid!("program: op {number} uses row {row}, past the last one");
+                }
+                known(circuit.a.row(line), next, number)?;
+                known(circuit.b.row(line), next, number)?;
+                known(circuit.c.row(line), next + 1, number)?;
+                let own = circuit.c.row(line).iter().filter(|term| term.wire == next);
+                if !own.map(|term| term.coef).eq([ONE]) {
+                    return invalid!(
+                        "program: op {number} solves row {row} for a wire without coefficient 1"
+                    );
                 }
             }
             Op::Bits { h, .. } | Op::Lin { h, .. } | Op::Inv { h, .. } => {
@@ -133,6 +154,13 @@ pub fn run(circuit: &Circuit, ops: &[Op], inputs: &[Fr]) -> Result<Vec<Fr>> {
                 }
                 let bit = |j| if value.get_bit(j) { Fr::ONE } else { Fr::ZERO };
                 z.extend((0..count as usize).map(bit));
+            }
+            Op::Solve { row, .. } => {
+                let product = dot(&circuit.a, row, &z) * dot(&circuit.b, row, &z);
+                z.push(Fr::ZERO);
+                let rest = dot(&circuit.c, row, &z);
+                let last = z.len() - 1;
+                z[last] = product - rest;
             }
             Op::Lin { h, .. } => {
                 let value = dot(&circuit.h, h, &z);
