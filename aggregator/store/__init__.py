@@ -1,0 +1,23 @@
+"""What stays on the user's machine: the home directory, key files and the database."""
+
+from __future__ import annotations
+
+from aggregator.store.database import Account, Entry, Link, Store, document_id
+from aggregator.store.files import read_whole, write_whole
+from aggregator.store.home import Home
+from aggregator.store.keyfile import new_holder_key, read_holder_key, read_secret, write_secret
+
+__all__ = [
+    "Account",
+    "Entry",
+    "Home",
+    "Link",
+    "Store",
+    "document_id",
+    "new_holder_key",
+    "read_holder_key",
+    "read_secret",
+    "read_whole",
+    "write_secret",
+    "write_whole",
+]
