@@ -1,7 +1,7 @@
 """The proving core (Rust, `circuits/native`). Field elements in buffers are 32 bytes, little-endian, below r.
 
-Malformed input raises ValueError with one sentence that names the thing and the reason; a file that cannot be read or
-written raises OSError; RuntimeError means a bug in the core. Long work releases the interpreter lock.
+Malformed input raises ValueError with one sentence that names the thing and the reason; a file that cannot be
+read or written raises OSError; RuntimeError means a bug in the core. Long work releases the interpreter lock.
 """
 
 from os import PathLike
@@ -15,14 +15,15 @@ def poseidon(arity: int, data: bytes) -> bytes:
 class Circuit:
     """A constraint system (A z)(B z) = C z with the program that computes z from the inputs.
 
-    Wire 0 is 1, wires 1..n_public are the public inputs, up to n_inputs the private inputs, and the rest is computed
-    in order by the program. A matrix is (row pointers, wires, coefficient positions) as little-endian uint32 arrays
-    in CSR form; H holds rows that only the program reads. The program is a stream of uint32:
+    Wire 0 is 1, wires 1..n_public are the public inputs, up to n_inputs the private inputs, and the rest is
+    computed in order by the program. A matrix is (row pointers, wires, coefficient positions) as little-endian
+    uint32 arrays in CSR form; H holds rows that only the program reads. The program is a stream of uint32:
 
         1 MUL row wire n   z[wire+i] = <A[row+i], z> <B[row+i], z>, i < n, where C[row+i] is that wire
         2 BITS h wire n    z[wire+j] = bit j of <H[h], z>, refused when it is 2^n or more
         3 LIN h wire       z[wire] = <H[h], z>
         4 INV h wire       z[wire] = 1 / <H[h], z>, or 0
+        5 SOLVE row wire   z[wire] = <A[row], z> <B[row], z> - the rest of C[row], where that wire has coefficient 1
 
     Every index, and that each wire is computed once from known ones, is checked here.
     """
@@ -49,7 +50,7 @@ class Circuit:
     def witness(self, inputs: bytes) -> bytes:
         """All n_wires wires from the n_inputs inputs.
 
-        Raises: ValueError "range check at op N: ..." when a BITS operation (the N-th of the program, from 0) fails.
+        Raises: ValueError "range check at op N: ..." when a BITS operation fails, the N-th of the program from 0.
         """
 
     def first_violation(self, witness: bytes) -> int | None:

@@ -61,7 +61,8 @@ def _slots(size: Size, positions: Mapping[int, int]) -> list[tuple[int, int]]:
     held = sorted((i, q) for i, q in positions.items() if q)
     if len(held) > size.slots:
         raise CannotProveError(
-            f"the account has {len(held)} positions and {size.name} holds {size.slots}; use a larger circuit or close some"
+            f"the account has {len(held)} positions and {size.name} holds {size.slots}; "
+            "use a larger circuit or close some"
         )
     return [(0, 0)] * (size.slots - len(held)) + held
 
@@ -83,7 +84,9 @@ def assign(
     level = evaluation.level
     positions = {p.instrument.id: p.quantity_e8 for p in evaluation.positions}
     if not 0 <= amount_e6 < TOTAL_BOUND:
-        raise CannotProveError(f"the amount {amount_e6}e-6 USD is not in 0..2^80-1; ask for a provable amount")
+        raise CannotProveError(
+            f"the amount {amount_e6}e-6 USD is not in 0..2^80-1; ask for a provable amount"
+        )
     return {
         "accountId": [holder.account_id],
         "commitment": [commitment(size, tree.table_hash, holder.blinding, positions)],

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import rfc8785
-from eth_utils import keccak
+from eth_utils.crypto import keccak
 
 from aggregator.model.policy import Instrument, Level, NettingGroup, Policy
 from aggregator.model.units import MAX_CLASSES, MAX_INSTRUMENTS, SCENARIOS
@@ -83,8 +83,10 @@ def group_row(group: NettingGroup, level: Level) -> tuple[int, ...]:
 
 def table_hash(policy: Policy) -> int:
     """Hash of the table id -> symbol, which a commitment binds so that ids mean the same to attestor and prover."""
-    table = [{"id": i.id, "symbol": i.symbol} for i in sorted(policy.instruments, key=lambda i: i.id)]
-    return int.from_bytes(keccak(rfc8785.dumps(table)), "big") >> 8
+    table: list[dict[str, int | str]] = [
+        {"id": i.id, "symbol": i.symbol} for i in sorted(policy.instruments, key=lambda i: i.id)
+    ]
+    return int.from_bytes(keccak(rfc8785.dumps([*table])), "big") >> 8
 
 
 def document_hash(policy: Policy) -> int:
@@ -96,7 +98,9 @@ def correlations(policy: Policy) -> tuple[int, ...]:
     """rho_12, rho_13, .. rho_78 in 1e-6, zero for classes the policy does not have."""
     n = len(policy.classes)
     return tuple(
-        policy.correlation_e6[k][m] if m < n else 0 for k in range(MAX_CLASSES) for m in range(k + 1, MAX_CLASSES)
+        policy.correlation_e6[k][m] if m < n else 0
+        for k in range(MAX_CLASSES)
+        for m in range(k + 1, MAX_CLASSES)
     )
 
 
@@ -110,7 +114,9 @@ def build_tree(policy: Policy) -> PolicyTree:
         rows = [group_row(group, level) for group in policy.groups]
         group_hashes = {0: 0}
         if rows:
-            group_hashes |= dict(zip((g.id for g in policy.groups), hash_many(len(rows[0]), rows), strict=True))
+            group_hashes |= dict(
+                zip((g.id for g in policy.groups), hash_many(len(rows[0]), rows), strict=True)
+            )
         fields[level] = {0: (0,) * 8} | {
             i.id: _leaf_fields(i, group_hashes[i.group_id], level) for i in policy.instruments
         }

@@ -318,7 +318,9 @@ class Builder:
             corners = [x * y for x in a.interval for y in b.interval]
             interval = (min(corners), max(corners))
             if max(abs(interval[0]), abs(interval[1])) >= MODULUS // 2:
-                raise CircuitBuildError(f"a product of {a.interval} and {b.interval} could wrap around the field")
+                raise CircuitBuildError(
+                    f"a product of {a.interval} and {b.interval} could wrap around the field"
+                )
         self._op(OP_MUL, self._a.count, self._next_wire, 1)
         out = Lc({self._new_wire(): 1}, interval)
         self.enforce(a, b, out)
@@ -407,16 +409,16 @@ class Builder:
         sides = [[row[0] for row in template.rows], [row[1] for row in template.rows]]
         sides.append([((1 + template.n_inputs + i, 1),) for i in range(len(template.rows))])
         sides[2][-1] += template.last_c
-        out = []
-        for side in sides:
-            out.append(
-                _Placed(
-                    np.array([len(row) for row in side], dtype=np.uint32),
-                    np.array([w for row in side for w, _ in row], dtype=np.uint32),
-                    np.array([ids.setdefault(c % MODULUS, len(ids)) for row in side for _, c in row], dtype=np.uint32),
-                )
+
+        def placed(side: list[Pairs]) -> _Placed:
+            coefs = [ids.setdefault(c % MODULUS, len(ids)) for row in side for _, c in row]
+            return _Placed(
+                np.array([len(row) for row in side], dtype=np.uint32),
+                np.array([w for row in side for w, _ in row], dtype=np.uint32),
+                np.array(coefs, dtype=np.uint32),
             )
-        return out[0], out[1], out[2]
+
+        return placed(sides[0]), placed(sides[1]), placed(sides[2])
 
     # Result
 

@@ -32,7 +32,9 @@ def run(circuit: CompiledCircuit, inputs: Sequence[int], strict: bool = True) ->
         if code == OP_MUL:
             row, wire, n = words[at + 1 : at + 4]
             for i in range(n):
-                z[wire + i] = _dot(circuit, circuit.a, row + i, z) * _dot(circuit, circuit.b, row + i, z) % MODULUS
+                z[wire + i] = (
+                    _dot(circuit, circuit.a, row + i, z) * _dot(circuit, circuit.b, row + i, z) % MODULUS
+                )
             at += 4
         elif code == OP_BITS:
             h, wire, n = words[at + 1 : at + 4]

@@ -91,7 +91,9 @@ class _Totals:
 def build(size: Size) -> CompiledCircuit:
     """Builds the statement for accounts of `size`."""
     b = Builder(size.name)
-    public = {n: b.public(n) for n in ("accountId", "commitment", "policyRoot", "requirementAndLevel", "context")}
+    public = {
+        n: b.public(n) for n in ("accountId", "commitment", "policyRoot", "requirementAndLevel", "context")
+    }
     private = {name: b.private(name, count) for name, count in _private_inputs(size)}
     amount, level = _public_bounds(b, public, private)
     _account(b, public, private)
@@ -209,7 +211,9 @@ def _class_cells(b: Builder, size: Size, private: dict[str, list[Lc]]) -> list[t
     return cells
 
 
-def _group_cells(b: Builder, size: Size, private: dict[str, list[Lc]]) -> list[tuple[Lc, list[tuple[Lc, Lc]]]]:
+def _group_cells(
+    b: Builder, size: Size, private: dict[str, list[Lc]]
+) -> list[tuple[Lc, list[tuple[Lc, Lc]]]]:
     # (S7) group cell g: hash_g = P12(id_g, slopes, intercepts 1..5) ,  intercept_0 = 0
     #      id_g = id_g-1 + 1 + gap_g ,  0 <= gap_g < 2^12: ids increase strictly
     cells = []
@@ -246,7 +250,8 @@ def _open_leaf(b: Builder, i: int, private: dict[str, list[Lc]], blocks: Sequenc
         member(b, node, siblings)
         node = poseidon(b, siblings)
     member(b, node, blocks)
-    leaf = _Leaf(*fields, risk=risk)
+    ident, class_id, group_hash, mark, unit, limit, long, short = fields
+    leaf = _Leaf(ident, class_id, group_hash, mark, unit, limit, long, short, risk)
     leaf.id = b.assume(leaf.id, 0, MAX_INSTRUMENTS - 1, "W2")
     leaf.mark = b.assume(leaf.mark, 1 - PRICE_BOUND, PRICE_BOUND - 1, "W3")
     leaf.unit = b.assume(leaf.unit, 0, UNIT_BOUND - 1, "W3")
@@ -283,7 +288,8 @@ def _slots(
         b.range_check(leaf.max_quantity - size_of, QUANTITY_BITS, f"S9 position limit of slot {i}")
         quantity = size_of - b.mul(short, size_of) * 2
         quantity = Lc(quantity.terms, (1 - (1 << QUANTITY_BITS), (1 << QUANTITY_BITS) - 1))
-        # (S10) ids increase strictly, unused slots (id 0, whose limit is 0) first: id_i - id_i-1 - 1 + unused_i >= 0
+        # (S10) ids increase strictly, after the unused slots, whose id and limit are 0:
+        #       id_i - id_i-1 - 1 + unused_i >= 0 ,  unused_i id_i = 0
         b.label("S10 slot order")
         unused = b.boolean(private["unused"][i])
         b.enforce(unused, leaf.id, Lc.constant(0))
@@ -298,7 +304,9 @@ def _slots(
         # (M2) the slot's class takes q r[s], two scenarios to a word
         b.label("M2 class sums")
         span = slice(i * n_classes, (i + 1) * n_classes)
-        pointers = point(b, leaf.class_id, class_cells, private["classPointers"][span], private["classNone"][i])
+        pointers = point(
+            b, leaf.class_id, class_cells, private["classPointers"][span], private["classNone"][i]
+        )
         for k, pointer in enumerate(pointers):
             share = b.mul(pointer, quantity)
             for lane, word in zip(totals.lanes[k], leaf.risk, strict=True):
@@ -306,7 +314,9 @@ def _slots(
         # (M4) the slot's group takes q unit
         b.label("M4 group sums")
         span = slice(i * n_groups, (i + 1) * n_groups)
-        pointers = point(b, leaf.group_hash, group_cells, private["groupPointers"][span], private["groupNone"][i])
+        pointers = point(
+            b, leaf.group_hash, group_cells, private["groupPointers"][span], private["groupNone"][i]
+        )
         amount = b.mul(quantity, leaf.unit)
         for g, pointer in enumerate(pointers):
             totals.nets[g].append(b.mul(pointer, amount))
@@ -323,7 +333,7 @@ def _slots(
 def _scan_risk(b: Builder, size: Size, private: dict[str, list[Lc]], totals: _Totals) -> list[Lc]:
     # (M2) 10^14 L_k + sum_{i in k} q_i r_i[s] >= 0 for every s ,  0 <= L_k < 2^76
     # Both lanes x_0 + 2^126 x_1 are read off one decomposition. By S9 and W1 each |q r| < 2^118, so
-    # |x| < slots 2^118 + 2^76 10^14 < 2^125, and the only decomposition with x_0 < 2^125, x_1 < 2^126 is the true one.
+    # |x| < slots 2^118 + 2^76 10^14 < 2^125: the one decomposition with x_0 < 2^125 and x_1 < 2^126 is the true one.
     if size.slots * POSITION_VALUE_BOUND + (E20_PER_USD_E6 << CLAIM_BITS) >= 1 << (LANE_BITS - 1):
         raise ValueError(f"{size.name}: the scenario lanes of {size.slots} slots could run into each other")
     scan = []

@@ -54,7 +54,7 @@ def _template(arity: int) -> Template:
     others = [sbox(x) for x in shifted[1:]]
     x2 = define(shifted[0], shifted[0])
     x4 = define(x2, x2)
-    define({wire: mds[0][0] for wire in x4}, shifted[0])
+    define(dict.fromkeys(x4, mds[0][0]), shifted[0])
     rest = _mix(mds[0][1:], others)
     return Template(arity, tuple(rows), tuple((wire, MODULUS - coef) for wire, coef in rest.items()))
 

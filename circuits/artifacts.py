@@ -1,0 +1,63 @@
+"""Compiled circuits in memory: built once per process and handed to the native core."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+from aggregator.model.errors import CannotProveError
+from circuits import _native
+from circuits.field import encode
+from circuits.r1cs import CompiledCircuit
+from circuits.solvency import SIZES, Size, build
+
+
+@dataclass(frozen=True)
+class ReadyCircuit:
+    """A circuit with its native twin and its digest."""
+
+    size: Size
+    compiled: CompiledCircuit
+    native: _native.Circuit
+    digest: str
+
+    def witness(self, inputs: bytes) -> bytes:
+        """Runs the witness program.
+
+        Raises: CannotProveError naming the equation that the inputs do not satisfy.
+        """
+        try:
+            return self.native.witness(inputs)
+        except ValueError as error:
+            raise CannotProveError(self._explain(str(error))) from error
+
+    def _explain(self, message: str) -> str:
+        prefix = "range check at op "
+        if not message.startswith(prefix):
+            return message
+        op = int(message[len(prefix) :].split(":")[0])
+        label = self.compiled.op_labels.get(op, f"operation {op}")
+        return f"the statement is false for this account: {label} does not hold; ask for a smaller amount"
+
+
+def to_native(circuit: CompiledCircuit) -> _native.Circuit:
+    """Hands a compiled circuit to the Rust core."""
+    return _native.Circuit(
+        circuit.n_wires,
+        circuit.n_public,
+        circuit.n_inputs,
+        encode(circuit.coefs),
+        circuit.a.buffers(),
+        circuit.b.buffers(),
+        circuit.c.buffers(),
+        circuit.h.buffers(),
+        circuit.program.tobytes(),
+    )
+
+
+@cache
+def ready(name: str) -> ReadyCircuit:
+    """The circuit called `name` ("solvency-16", "solvency-64"). Raises KeyError for another name."""
+    size = SIZES[name]
+    compiled = build(size)
+    return ReadyCircuit(size, compiled, to_native(compiled), compiled.digest())
