@@ -1,0 +1,44 @@
+"""The one place where an error becomes what the user sees: a sentence on stderr and an exit code.
+
+What is not listed here is a defect of the program and keeps its traceback (exit code 1).
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Final
+
+import click
+
+from aggregator.model.errors import CounterfoilError, InputError
+
+INTERRUPTED: Final = 130
+"""128 + SIGINT, the shells' convention."""
+
+REPORTED: Final = (CounterfoilError, click.ClickException, click.Abort, KeyboardInterrupt)
+"""The errors that `report` knows."""
+
+
+def report(error: BaseException, *, as_json: bool) -> int:
+    """Say what happened and return the exit code; with `as_json` also as a problem object (RFC 9457) on stdout."""
+    if isinstance(error, CounterfoilError):
+        return _say(str(error), error.exit_code, error.type_uri, type(error).__name__, as_json)
+    if isinstance(error, click.ClickException):
+        usage = InputError()
+        return _say(_usage_text(error), usage.exit_code, usage.type_uri, InputError.__name__, as_json)
+    return _say("interrupted", INTERRUPTED, "urn:counterfoil:problem:interrupted", "Interrupted", as_json)
+
+
+def _usage_text(error: click.ClickException) -> str:
+    text = error.format_message().rstrip(".").replace("\n", " ")
+    if isinstance(error, click.UsageError) and error.ctx is not None:
+        return f"{text}; see: {error.ctx.command_path} --help"
+    return text
+
+
+def _say(text: str, code: int, type_uri: str, title: str, as_json: bool) -> int:
+    click.echo(f"error: {text}", err=True)
+    if as_json:
+        problem = {"type": type_uri, "title": title, "detail": text, "exitCode": code}
+        click.echo(json.dumps(problem, indent=2, ensure_ascii=False))
+    return code

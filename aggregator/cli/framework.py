@@ -1,0 +1,133 @@
+"""What every command shares: lazy loading, `--json` and `--home`, and where output goes."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from aggregator.store import Home
+
+PLAIN_WIDTH: Final = 120
+"""Columns of tables when stdout is not a terminal."""
+
+
+class LazyGroup(click.Group):
+    """A group whose subcommands are imported when they run, not when they are listed."""
+
+    def __init__(self, *args: Any, commands_at: Mapping[str, tuple[str, str]], **kwargs: Any) -> None:
+        """`commands_at` maps a name to ("module:attribute", one-line help)."""
+        super().__init__(*args, **kwargs)
+        self.commands_at = commands_at
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names in the order of the table, which is the order of use."""
+        return list(self.commands_at)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the module of `cmd_name`."""
+        if cmd_name not in self.commands_at:
+            return None
+        module, _, attribute = self.commands_at[cmd_name][0].partition(":")
+        command = getattr(importlib.import_module(module), attribute)
+        if not isinstance(command, click.Command):
+            raise TypeError(f"{module}:{attribute} is not a command")
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands from the table, importing none of them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in self.commands_at.items()])
+
+
+class Settings:
+    """`--json`, `--home` and the output streams of one run."""
+
+    def __init__(self) -> None:
+        """Nothing is opened until it is used."""
+        self.json = False
+        self.home_option: str | None = None
+
+    @property
+    def home(self) -> Home:
+        """The user's home directory for counterfoil."""
+        from aggregator.store import Home
+
+        return Home.locate(self.home_option, os.environ)
+
+    @functools.cached_property
+    def console(self) -> Console:
+        """Where tables go: stdout. rich honours NO_COLOR and plain pipes."""
+        return _console(stderr=False)
+
+    @functools.cached_property
+    def progress_console(self) -> Console:
+        """Where progress goes: stderr."""
+        return _console(stderr=True)
+
+    def show(self, data: object, render: Callable[[Console], None]) -> None:
+        """The answer of a command: `data` as JSON with --json, else what `render` draws."""
+        if self.json:
+            click.echo(json.dumps(data, indent=2, ensure_ascii=False))
+        else:
+            render(self.console)
+
+    def note(self, text: str) -> None:
+        """One line of progress on stderr."""
+        click.echo(text, err=True)
+
+    @contextmanager
+    def step(self, text: str) -> Iterator[None]:
+        """Show that `text` is under way, then how long it took; on stderr."""
+        started = time.monotonic()
+        if self.progress_console.is_terminal:
+            with self.progress_console.status(text):
+                yield
+        else:
+            yield
+        self.note(f"{text}: {time.monotonic() - started:.1f} s")
+
+
+def _console(*, stderr: bool) -> Console:
+    from rich.console import Console
+
+    terminal = (sys.stderr if stderr else sys.stdout).isatty()
+    return Console(stderr=stderr, width=None if terminal else PLAIN_WIDTH, highlight=False, emoji=False)
+
+
+def _set_json(ctx: click.Context, _parameter: click.Parameter, value: bool) -> None:
+    ctx.ensure_object(Settings).json |= value
+
+
+def _set_home(ctx: click.Context, _parameter: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        ctx.ensure_object(Settings).home_option = value
+
+
+def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --json and --home to a command or group."""
+    as_json = click.option(
+        "--json", is_flag=True, expose_value=False, callback=_set_json, help="Print JSON on stdout."
+    )
+    home = click.option(
+        "--home",
+        metavar="DIR",
+        expose_value=False,
+        callback=_set_home,
+        help="Where accounts and documents are kept.  [default: $COUNTERFOIL_HOME or ~/.counterfoil]",
+    )
+    return as_json(home(command))
+
+
+pass_settings = click.make_pass_decorator(Settings, ensure=True)

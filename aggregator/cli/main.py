@@ -1,0 +1,48 @@
+"""Entry point of `counterfoil`: finds the command, runs it, and turns what it raises into an exit code."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import click
+
+from aggregator.cli.errors import REPORTED, report
+from aggregator.cli.framework import LazyGroup, settings_options
+
+COMMANDS = {
+    "doctor": ("aggregator.cli.doctor:doctor", "Check that everything counterfoil needs is here."),
+    "demo": ("aggregator.cli.demo:demo", "Run the main job on three local chains."),
+    "account": ("aggregator.cli.account:account", "Make accounts and link addresses to them."),
+    "snapshot": ("aggregator.cli.snapshot:snapshot", "Read an account from its chains at one moment."),
+    "policy": ("aggregator.cli.policy:policy", "Build, show and check risk policies."),
+    "health": ("aggregator.cli.health:health", "Show equity, requirement and excess of an account."),
+    "proof": ("aggregator.cli.proof:proof", "Make and verify proofs of excess."),
+    "relay": ("aggregator.cli.relay:relay", "Bring bundles onto a chain."),
+    "venue": ("aggregator.cli.venue:venue", "Check accounts and pledge margin as a venue."),
+}
+
+
+@click.command(cls=LazyGroup, commands_at=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="counterfoil", prog_name="counterfoil", message="%(prog)s %(version)s")
+@settings_options
+def cli() -> None:
+    """One cross-margin account out of collateral on many chains, and a proof that it is good for an amount.
+
+    Data goes to stdout, progress and errors to stderr. Exit codes are listed in docs/errors.md.
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run `arguments` (the process's own by default) and exit."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    sys.exit(run(given))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit code."""
+    try:
+        result = cli.main(list(arguments), prog_name="counterfoil", standalone_mode=False)
+    except REPORTED as error:
+        return report(error, as_json="--json" in arguments)
+    return result if isinstance(result, int) else 0
