@@ -4,6 +4,7 @@ Malformed input raises ValueError with one sentence that names the thing and the
 read or written raises OSError; RuntimeError means a bug in the core. Long work releases the interpreter lock.
 """
 
+from collections.abc import Callable
 from os import PathLike
 
 _Csr = tuple[bytes, bytes, bytes]
@@ -74,3 +75,44 @@ def write_wtns(path: _Path, witness: bytes) -> None:
 
 def read_wtns(path: _Path) -> bytes:
     """The witness in a `.wtns` file."""
+
+def setup_dev(circuit: Circuit, path: _Path, progress: Callable[[float], object] | None = None) -> None:
+    """Make a proving key from this machine's randomness and write it as a `.zkey`, by way of a temporary file.
+
+    Whoever runs this could keep the trapdoor: good for development, never for a venue. `progress` is called with
+    0..1; an exception it raises stops the work and comes out here.
+    """
+
+class ProvingKey:
+    """A Groth16 `.zkey`, memory-mapped. Its structure, verification key and coefficients are checked by `open`."""
+
+    @staticmethod
+    def open(path: _Path) -> ProvingKey: ...
+    def prove(self, witness: bytes, check: bool = True) -> bytes:
+        """A proof, 256 bytes: A.x A.y B.x.c0 B.x.c1 B.y.c0 B.y.c1 C.x C.y. Two proofs of one witness differ.
+
+        Raises: ValueError when `check` and the proof does not verify: the witness does not satisfy the circuit.
+        """
+
+    def matches(self, circuit: Circuit) -> bool:
+        """Whether the key's A and B are those of `circuit` (compared at a random point)."""
+
+    def verifying_key(self) -> bytes:
+        """The verification key: alpha (64), beta, gamma, delta (128 each), IC (64 for each of n_public + 1)."""
+
+    @property
+    def n_wires(self) -> int: ...
+    @property
+    def n_public(self) -> int: ...
+    @property
+    def domain_size(self) -> int: ...
+    @property
+    def contributions(self) -> int:
+        """Number of ceremony contributions; 0 for a key from `setup_dev`."""
+
+def verify(vk: bytes, public: bytes, proof: bytes) -> bool:
+    """Whether the proof is good for the public inputs.
+
+    Raises: ValueError when a part is malformed: a length, a public input not below r, a coordinate not below q, a
+    point at infinity, not on the curve, or not in the subgroup of order r.
+    """

@@ -2,13 +2,22 @@
 //!
 //! Python owns the interfaces (`circuits/_native.pyi`); this crate owns the loops.
 
+pub mod batch_add;
 pub mod binfile;
 pub mod circuit;
 pub mod error;
 pub mod field;
+pub mod fixed_base;
+pub mod key;
 pub mod matrix;
+pub mod points;
 pub mod poseidon;
 pub mod program;
+pub mod prove;
 mod python;
 pub mod r1cs;
+pub mod random;
+pub mod setup;
+pub mod verify;
 pub mod wtns;
+pub mod zkey;

@@ -9,7 +9,9 @@ use pyo3::types::PyBytes;
 
 use crate::circuit::{Circuit, Parts};
 use crate::error::{Error, Result};
-use crate::{field, poseidon, r1cs, wtns};
+use crate::key::ProvingKey;
+use crate::verify::{self, Proof, VerifyingKey};
+use crate::{field, poseidon, prove, r1cs, setup, wtns};
 
 impl From<Error> for PyErr {
     fn from(error: Error) -> PyErr {
@@ -160,10 +162,96 @@ fn read_wtns(py: Python<'_>, path: PathBuf) -> PyResult<Bound<'_, PyBytes>> {
     Ok(PyBytes::new(py, &out))
 }
 
+#[pyfunction]
+#[pyo3(signature = (circuit, path, progress = None))]
+fn setup_dev(
+    py: Python<'_>,
+    circuit: &Bound<'_, PyCircuit>,
+    path: PathBuf,
+    progress: Option<Py<PyAny>>,
+) -> PyResult<()> {
+    let circuit = &circuit.get().inner;
+    guard(py, || {
+        setup::dev(circuit, &path, &mut |done| {
+            Python::attach(|py| {
+                py.check_signals()?;
+                if let Some(callback) = &progress {
+                    callback.call1(py, (done,))?;
+                }
+                Ok(())
+            })
+            .map_err(Error::Python)
+        })
+    })
+}
+
+/// A `.zkey`, memory-mapped.
+#[pyclass(name = "ProvingKey", module = "circuits._native", frozen)]
+struct PyProvingKey {
+    inner: ProvingKey,
+}
+
+#[pymethods]
+impl PyProvingKey {
+    #[staticmethod]
+    fn open(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
+        let inner = guard(py, || ProvingKey::open(&path))?;
+        Ok(PyProvingKey { inner })
+    }
+
+    #[pyo3(signature = (witness, check = true))]
+    fn prove<'py>(&self, py: Python<'py>, witness: &[u8], check: bool) -> PyResult<Bound<'py, PyBytes>> {
+        let proof = guard(py, || Ok(prove::prove(&self.inner, witness, check)?.encode()))?;
+        Ok(PyBytes::new(py, &proof))
+    }
+
+    fn matches(&self, py: Python<'_>, circuit: &Bound<'_, PyCircuit>) -> PyResult<bool> {
+        let circuit = &circuit.get().inner;
+        guard(py, || self.inner.matches(circuit))
+    }
+
+    fn verifying_key<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.inner.vk.encode())
+    }
+
+    #[getter]
+    fn n_wires(&self) -> u32 {
+        self.inner.header.n_wires
+    }
+
+    #[getter]
+    fn n_public(&self) -> u32 {
+        self.inner.header.n_public
+    }
+
+    #[getter]
+    fn domain_size(&self) -> u32 {
+        self.inner.header.domain_size
+    }
+
+    #[getter]
+    fn contributions(&self) -> u32 {
+        self.inner.contributions
+    }
+}
+
+#[pyfunction]
+#[pyo3(name = "verify")]
+fn py_verify(py: Python<'_>, vk: &[u8], public: &[u8], proof: &[u8]) -> PyResult<bool> {
+    guard(py, || {
+        let vk = VerifyingKey::parse(vk)?;
+        let public = field::parse_all(public, "public inputs")?;
+        verify::verify(&vk, &public, &Proof::parse(proof)?)
+    })
+}
+
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_function(wrap_pyfunction!(py_poseidon, module)?)?;
     module.add_class::<PyCircuit>()?;
+    module.add_class::<PyProvingKey>()?;
+    module.add_function(wrap_pyfunction!(py_poseidon, module)?)?;
     module.add_function(wrap_pyfunction!(write_wtns, module)?)?;
-    module.add_function(wrap_pyfunction!(read_wtns, module)?)
+    module.add_function(wrap_pyfunction!(read_wtns, module)?)?;
+    module.add_function(wrap_pyfunction!(setup_dev, module)?)?;
+    module.add_function(wrap_pyfunction!(py_verify, module)?)
 }
