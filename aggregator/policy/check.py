@@ -1,8 +1,9 @@
 """The bounds a policy must keep (docs/protocol.md, W1-W6). The circuit relies on them for every leaf it
 opens.
 
-W1  Position value. max_quantity x max(abs(mark), abs(risk entry), add-on) < 2^118 for every instrument, so
-    that no product of a position can leave the range the circuit's sums are laid out for.
+W1  Values. max_quantity x max(abs(mark), abs(risk entry), add-on) < 2^118 for every instrument, and for every
+    group and level max(abs(slope)) x sum(max_quantity x unit of its instruments) < 2^142, so that no product of an
+    account within its position limits can leave the range the circuit's sums are laid out for.
 W2  Identity. Instrument ids are 1..4095 and unique, symbols are unique; class ids are 0..number of classes
     (at most 8); a group id is 0 or that of a group present; group ids are 1..4095 and unique.
 W3  Ranges. Marks, risk entries and slopes are below 2^80 in absolute value, add-ons also non-negative; units
@@ -75,6 +76,20 @@ def largest_quantity_e8(factor_e12: int) -> int:
     """Largest quantity that W1 and W3 allow beside `factor_e12` (see `position_factor_e12`)."""
     bound = QUANTITY_BOUND - 1
     return bound if factor_e12 == 0 else min(bound, (POSITION_VALUE_BOUND - 1) // factor_e12)
+
+
+def group_reach_e14(policy: Policy, group_id: int) -> int:
+    """The largest net asset quantity, either sign, that position limits allow in a group (W1)."""
+    return sum(i.max_quantity_e8 * i.unit_e6 for i in policy.instruments if i.group_id == group_id)
+
+
+def _check_reach(policy: Policy) -> None:
+    for n, group in enumerate(policy.groups):
+        steepest = max(abs(line.slope_e12) for line in (*group.lines_im, *group.lines_mm))
+        value = steepest * group_reach_e14(policy, group.id)
+        if value >= INTERCEPT_BOUND:
+            reason = f"allows a contingency of {value}e-26 USD; lower max_quantity_e8 of its instruments"
+            _fail("W1", f"groups[{n}]", reason)
 
 
 def _check_header(policy: Policy) -> None:
@@ -195,3 +210,4 @@ def check_policy(policy: Policy) -> None:
         seen.add(instrument.id)
         symbols.add(instrument.symbol)
         _check_instrument(f"{where} ({instrument.symbol})", instrument, policy)
+    _check_reach(policy)
