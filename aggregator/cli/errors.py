@@ -23,6 +23,9 @@ def report(error: BaseException, *, as_json: bool) -> int:
     """Say what happened and return the exit code; with `as_json` also as a problem object (RFC 9457) on stdout."""
     if isinstance(error, CounterfoilError):
         return _say(str(error), error.exit_code, error.type_uri, type(error).__name__, as_json)
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        error.show()
+        return InputError.exit_code
     if isinstance(error, click.ClickException):
         usage = InputError()
         return _say(_usage_text(error), usage.exit_code, usage.type_uri, InputError.__name__, as_json)

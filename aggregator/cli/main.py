@@ -12,14 +12,8 @@ from aggregator.cli.framework import LazyGroup, settings_options
 
 COMMANDS = {
     "doctor": ("aggregator.cli.doctor:doctor", "Check that everything counterfoil needs is here."),
-    "demo": ("aggregator.cli.demo:demo", "Run the main job on three local chains."),
     "account": ("aggregator.cli.account:account", "Make accounts and link addresses to them."),
-    "snapshot": ("aggregator.cli.snapshot:snapshot", "Read an account from its chains at one moment."),
     "policy": ("aggregator.cli.policy:policy", "Build, show and check risk policies."),
-    "health": ("aggregator.cli.health:health", "Show equity, requirement and excess of an account."),
-    "proof": ("aggregator.cli.proof:proof", "Make and verify proofs of excess."),
-    "relay": ("aggregator.cli.relay:relay", "Bring bundles onto a chain."),
-    "venue": ("aggregator.cli.venue:venue", "Check accounts and pledge margin as a venue."),
 }
 
 

@@ -1,0 +1,122 @@
+"""`counterfoil doctor`: is everything here that the commands need, and if not, what to do."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from aggregator.cli.framework import Settings, pass_settings, settings_options
+from aggregator.model.errors import InputError, ToolMissingError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+MIN_PYTHON: Final = (3, 11)
+MIN_NODE: Final = 20
+TOOL_TIMEOUT_S: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at: its state ("ok", "missing" or "not set"), what was found, what to do."""
+
+    name: str
+    state: str
+    found: str
+    advice: str = ""
+
+
+def _python() -> Finding:
+    found = ".".join(map(str, sys.version_info[:3]))
+    if sys.version_info < MIN_PYTHON:
+        return Finding("Python", "missing", found, "install Python 3.11 or later")
+    return Finding("Python", "ok", found)
+
+
+def _native() -> Finding:
+    try:
+        from circuits.hashing import hash_one
+
+        hash_one([1, 2])
+    except ImportError as error:
+        return Finding("Rust core", "missing", str(error), "run: make setup")
+    return Finding("Rust core", "ok", "circuits._native loads and hashes")
+
+
+def _version(command: list[str]) -> str:
+    """First line of a tool's --version; raises ToolMissingError when it does not run."""
+    try:
+        done = subprocess.run(
+            [*command, "--version"], capture_output=True, text=True, timeout=TOOL_TIMEOUT_S, check=True
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise ToolMissingError(f"{command[0]} does not run ({error})") from error
+    return done.stdout.strip().partition("\n")[0]
+
+
+def _node() -> Finding:
+    advice = f"install Node.js {MIN_NODE} or later (needed to compile contracts and by some tests)"
+    path = shutil.which("node")
+    if path is None:
+        return Finding("Node.js", "missing", "not on the PATH", advice)
+    try:
+        version = _version([path])
+        major = int(version.removeprefix("v").partition(".")[0])
+    except (ToolMissingError, ValueError) as error:
+        return Finding("Node.js", "missing", str(error), advice)
+    return Finding("Node.js", "ok" if major >= MIN_NODE else "missing", version, advice)
+
+
+def _anvil() -> Finding:
+    from chains.devnet.binary import anvil_binary
+
+    try:
+        return Finding("anvil", "ok", _version([str(anvil_binary())]))
+    except ToolMissingError as error:
+        return Finding("anvil", "missing", str(error), "run: make setup")
+
+
+def _home(settings: Settings) -> Finding:
+    if not settings.home.database.exists():
+        return Finding("home", "ok", f"{settings.home.root} (made at first use)")
+    try:
+        with settings.home.store() as store:
+            count = len(store.accounts())
+    except InputError as error:
+        return Finding("home", "missing", str(error), "give a writable directory with --home")
+    return Finding("home", "ok", f"{settings.home.root} ({count} accounts)")
+
+
+@click.command()
+@settings_options
+@pass_settings
+def doctor(settings: Settings) -> None:
+    """Check that everything counterfoil needs is here.
+
+    What is missing is named with what to do about it.
+    """
+    checks: list[Callable[[], Finding]] = [_python, _native, _node, _anvil, lambda: _home(settings)]
+    findings = [check() for check in checks]
+
+    def render(console: Console) -> None:
+        from aggregator.cli.tables import table
+
+        rows = [(f.name, f.state, f.found, f.advice if f.state != "ok" else "") for f in findings]
+        console.print(table("", ("What", "State", "Found", "What to do"), rows))
+
+    data = [
+        {"name": f.name, "state": f.state, "found": f.found, "advice": f.advice if f.state != "ok" else ""}
+        for f in findings
+    ]
+    settings.show(data, render)
+    missing = [f.name for f in findings if f.state == "missing"]
+    if missing and settings.json:
+        raise click.exceptions.Exit(ToolMissingError.exit_code)
+    if missing:
+        raise ToolMissingError(f"{', '.join(missing)} missing; do what the table says and run it again")

@@ -1,0 +1,41 @@
+"""A document named on the command line: a file, or what the store holds under an id or a label."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aggregator.cli.framework import Settings
+
+if TYPE_CHECKING:
+    from aggregator.model.policy import Policy
+
+
+def is_path(name: str) -> bool:
+    """Whether `name` means a file: it has a slash or a .json ending. Store ids and labels have neither."""
+    return "/" in name or name.endswith(".json")
+
+
+def read_document(settings: Settings, kind: str, name: str) -> bytes:
+    """The bytes of the `kind` ("policy", "snapshot", "bundle") called `name`; raises InputError."""
+    from aggregator.store import read_whole
+
+    if is_path(name):
+        return read_whole(Path(name), f"the {kind}")
+    with settings.home.store() as store:
+        finders = {"policy": store.policy, "snapshot": store.snapshot, "bundle": store.bundle}
+        return finders[kind](name)
+
+
+def read_policy(settings: Settings, name: str) -> Policy:
+    """The policy called `name`, checked against W1-W6; raises InputError or PolicyError."""
+    from aggregator.policy import parse_policy
+
+    return parse_policy(read_document(settings, "policy", name))
+
+
+def write_document(path: Path, data: bytes) -> None:
+    """Write a document for the user, whole or not at all; raises InputError."""
+    from aggregator.store import write_whole
+
+    write_whole(path, data + b"\n")

@@ -1,0 +1,149 @@
+"""`counterfoil policy`: one epoch's prices, haircuts and scenarios, and the root that commits to them."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from aggregator.cli import tables
+from aggregator.cli.documents import read_policy
+from aggregator.cli.framework import Settings, pass_settings, settings_options
+from aggregator.fixed import format_up
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from aggregator.model.policy import Policy
+
+
+@click.group()
+def policy() -> None:
+    """Build, show and check risk policies."""
+
+
+def policy_root(made: Policy) -> str:
+    """The root of a policy as lower-case hex."""
+    from circuits.policy_tree import build_tree
+
+    return f"0x{build_tree(made).root:064x}"
+
+
+def _summary(made: Policy, root: str) -> dict[str, object]:
+    return {
+        "name": made.name,
+        "publisher": made.publisher,
+        "epoch": made.epoch,
+        "asOf": made.as_of,
+        "expires": made.expires,
+        "expired": made.expires < time.time(),
+        "root": root,
+        "classes": list(made.classes),
+        "groups": [group.name for group in made.groups],
+        "instruments": [instrument.symbol for instrument in made.instruments],
+    }
+
+
+def render_summary(console: Console, made: Policy, root: str) -> None:
+    """The header lines of a policy."""
+    expired = "  EXPIRED" if made.expires < time.time() else ""
+    console.print(f"Policy {made.name}, epoch {made.epoch}, published by {made.publisher}", markup=False)
+    console.print(f"  root        {root}")
+    console.print(f"  valid       {tables.moment(made.as_of)} to {tables.moment(made.expires)}{expired}")
+    console.print(
+        f"  holds       {len(made.instruments)} instruments, {len(made.groups)} netting groups, "
+        f"{len(made.classes)} risk classes, {len(made.scenarios)} scenarios"
+    )
+
+
+@policy.command()
+@click.argument("document", metavar="POLICY")
+@settings_options
+@pass_settings
+def check(settings: Settings, document: str) -> None:
+    """Check that POLICY (a file, or an id or name in the store) keeps rules W1-W6, and print its root."""
+    made = read_policy(settings, document)
+    root = policy_root(made)
+
+    def render(console: Console) -> None:
+        render_summary(console, made, root)
+        console.print("Rules W1-W6 hold.")
+
+    settings.show(_summary(made, root), render)
+
+
+@policy.command()
+@click.argument("document", metavar="POLICY")
+@settings_options
+@pass_settings
+def show(settings: Settings, document: str) -> None:
+    """Show what POLICY (a file, or an id or name in the store) says."""
+    from aggregator.policy import policy_json
+
+    made = read_policy(settings, document)
+    root = policy_root(made)
+
+    def render(console: Console) -> None:
+        render_summary(console, made, root)
+        console.print()
+        _render_instruments(console, made)
+        _render_groups(console, made)
+        _render_classes(console, made)
+
+    settings.show({"root": root, "policy": policy_json(made)}, render)
+
+
+def _render_instruments(console: Console, made: Policy) -> None:
+    groups = {0: "-", **{group.id: group.name for group in made.groups}}
+    classes = ("-", *made.classes)
+    rows = [
+        (
+            str(i.id),
+            i.symbol,
+            i.kind.value,
+            classes[i.class_id],
+            groups[i.group_id],
+            tables.price(i.mark_e12),
+            tables.price(min(i.risk_e12)),
+            f"{tables.price(i.addon_im.long_e12)} / {tables.price(i.addon_im.short_e12)}",
+        )
+        for i in made.instruments
+    ]
+    columns = (">Id", "Instrument", "Kind", "Class", "Group", ">Mark USD", ">Worst P&L", ">IM add-on +/-")
+    console.print(tables.table("Instruments (USD per unit)", columns, rows))
+
+
+def _render_groups(console: Console, made: Policy) -> None:
+    rows = []
+    for group in made.groups:
+        for n, (line_im, line_mm) in enumerate(zip(group.lines_im, group.lines_mm, strict=True)):
+            if line_im.slope_e12 or line_mm.slope_e12:
+                rows.append(
+                    (
+                        group.name,
+                        str(n),
+                        *(
+                            text
+                            for line in (line_im, line_mm)
+                            for text in (
+                                tables.price(line.slope_e12),
+                                format_up(line.intercept_e26, 26, 2),
+                            )
+                        ),
+                    )
+                )
+    columns = ("Group", ">Line", ">IM USD per unit", ">IM offset USD", ">MM USD per unit", ">MM offset USD")
+    console.print(tables.table("Haircut lines on the net quantity (the highest line counts)", columns, rows))
+
+
+def _render_classes(console: Console, made: Policy) -> None:
+    rows = [
+        (name, *(tables.rate(rho) for rho in row))
+        for name, row in zip(made.classes, made.correlation_e6, strict=True)
+    ]
+    factors = (
+        f"scan factor IM {tables.rate(made.scan_factor_im_e6)}, MM {tables.rate(made.scan_factor_mm_e6)}"
+    )
+    columns = ("Class", *(f">{name}" for name in made.classes))
+    console.print(tables.table(f"Correlation between classes ({factors})", columns, rows))

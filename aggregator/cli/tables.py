@@ -1,0 +1,93 @@
+"""Tables and numbers as a person reads them. Rounding for reading is against the holder, as everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from aggregator.fixed import format_decimal, format_down, format_up
+from aggregator.model.units import E20_PER_USD_E6
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+USD_DIGITS = 6
+VALUE_DIGITS = 20
+QUANTITY_DIGITS = 8
+PRICE_DIGITS = 12
+SHORT_HEX_HEAD = 10
+SHORT_HEX_TAIL = 6
+
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], *, total: int = 0) -> Table:
+    """A table; a column name that starts with ">" is right-aligned, the last `total` rows stand apart."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    made = Table(title=title or None, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    for name in columns:
+        made.add_column(name.removeprefix(">"), justify="right" if name.startswith(">") else "left")
+    listed = list(rows)
+    for n, row in enumerate(listed):
+        last_before_total = bool(total) and n == len(listed) - total - 1
+        made.add_row(*(Text(cell) for cell in row), end_section=last_before_total)
+    return made
+
+
+def usd_down(value_e6: int, places: int = 2) -> str:
+    """1e-6 USD rounded down: what the holder has."""
+    return format_down(value_e6, USD_DIGITS, places)
+
+
+def usd_up(value_e6: int, places: int = 2) -> str:
+    """1e-6 USD rounded up: what is required of the holder."""
+    return format_up(value_e6, USD_DIGITS, places)
+
+
+def value_down(value_e20: int, places: int = 2) -> str:
+    """A value in 1e-20 USD rounded down."""
+    return format_down(value_e20, VALUE_DIGITS, places)
+
+
+def value_up(value_e20: int, places: int = 2) -> str:
+    """A charge in 1e-20 USD rounded up."""
+    return format_up(value_e20, VALUE_DIGITS, places)
+
+
+def value_e6_up(value_e20: int) -> int:
+    """A charge in 1e-20 USD as 1e-6 USD, rounded up."""
+    return -(-value_e20 // E20_PER_USD_E6)
+
+
+def quantity(quantity_e8: int) -> str:
+    """A quantity in 1e-8 units, exact."""
+    return format_decimal(quantity_e8, QUANTITY_DIGITS)
+
+
+def price(price_e12: int) -> str:
+    """A price in 1e-12 USD with four decimals, rounded down."""
+    return format_down(price_e12, PRICE_DIGITS, 4)
+
+
+def health(health_e6: int | None) -> str:
+    """Equity over requirement, rounded down; nothing required is no limit."""
+    return "no requirement" if health_e6 is None else format_down(health_e6, 6, 3)
+
+
+def rate(rate_e6: int) -> str:
+    """A rate in 1e-6, exact."""
+    return format_decimal(rate_e6, USD_DIGITS)
+
+
+def moment(timestamp: int) -> str:
+    """Unix seconds as UTC."""
+    return datetime.fromtimestamp(timestamp, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def short(hex_text: str) -> str:
+    """A long 0x string as its first and last digits."""
+    if len(hex_text) <= SHORT_HEX_HEAD + SHORT_HEX_TAIL + 2:
+        return hex_text
+    return f"{hex_text[:SHORT_HEX_HEAD]}..{hex_text[-SHORT_HEX_TAIL:]}"

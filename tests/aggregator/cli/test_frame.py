@@ -1,0 +1,173 @@
+"""What every command shares: help without loading, JSON and problem objects, exit codes in one place."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from aggregator.cli import main as main_module
+from aggregator.cli.errors import INTERRUPTED
+from aggregator.cli.framework import LazyGroup
+from aggregator.cli.main import COMMANDS, cli
+from aggregator.model import errors
+from tests.aggregator.cli.conftest import Invoke
+
+
+def every_command() -> Iterator[tuple[str, click.Command]]:
+    """(path, command) of every command and group below `counterfoil`."""
+    waiting: list[tuple[str, click.Command]] = [("counterfoil", cli)]
+    while waiting:
+        path, command = waiting.pop()
+        yield path, command
+        if isinstance(command, click.Group):
+            context = click.Context(command)
+            for name in command.list_commands(context):
+                found = command.get_command(context, name)
+                assert found is not None
+                waiting.append((f"{path} {name}", found))
+
+
+def every_error() -> Iterator[type[errors.CounterfoilError]]:
+    waiting = [errors.CounterfoilError]
+    while waiting:
+        kind = waiting.pop()
+        yield kind
+        waiting += kind.__subclasses__()
+
+
+def test_the_table_of_commands_says_what_the_commands_say() -> None:
+    assert isinstance(cli, LazyGroup)
+    for name, (_, text) in COMMANDS.items():
+        command = cli.get_command(click.Context(cli), name)
+        assert command is not None
+        assert (command.help or "").partition("\n")[0] == text
+
+
+def test_every_command_that_answers_has_json_and_home() -> None:
+    for path, command in every_command():
+        if not isinstance(command, click.Group):
+            options = {option for parameter in command.params for option in parameter.opts}
+            assert {"--json", "--home"} <= options, path
+
+
+def test_every_command_has_help(invoke: Invoke) -> None:
+    for path, command in every_command():
+        assert command.help, path
+        result = invoke(*path.split()[1:], "--help")
+        assert result.code == 0
+        assert "Usage: counterfoil" in result.out
+
+
+@pytest.mark.parametrize("kind", list(every_error()), ids=lambda kind: kind.__name__)
+def test_an_error_becomes_one_sentence_and_its_exit_code(
+    kind: type[errors.CounterfoilError], invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_arguments: object, **_options: object) -> None:
+        raise kind("the thing failed for a reason; do this next")
+
+    monkeypatch.setattr(main_module.cli, "main", fail)
+    result = invoke("anything")
+    assert (result.code, result.out) == (kind.exit_code, "")
+    assert result.err == "error: the thing failed for a reason; do this next\n"
+
+    problem = invoke("anything", "--json").data
+    assert problem == {
+        "type": f"urn:counterfoil:problem:{kind.problem}",
+        "title": kind.__name__,
+        "detail": "the thing failed for a reason; do this next",
+        "exitCode": kind.exit_code,
+    }
+
+
+def test_ctrl_c_is_130(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_arguments: object, **_options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(main_module.cli, "main", interrupt)
+    result = invoke("anything")
+    assert (result.code, result.err) == (INTERRUPTED, "error: interrupted\n")
+
+
+def test_a_defect_keeps_its_traceback(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_arguments: object, **_options: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(main_module.cli, "main", fail)
+    with pytest.raises(ZeroDivisionError):
+        invoke("anything")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        (["nonsense"], "No such command"),
+        (["account", "nonsense"], "No such command"),
+        (["account", "create"], "Missing argument"),
+        (["account", "create", "main", "--sub-account", "x"], "not a valid integer"),
+        (["account", "list", "--nonsense"], "No such option"),
+    ],
+)
+def test_a_wrong_command_line_is_one_sentence(invoke: Invoke, arguments: list[str], part: str) -> None:
+    result = invoke(*arguments)
+    result.refused(2, part, "--help")
+    assert invoke(*arguments, "--json").data["type"] == "urn:counterfoil:problem:invalid-input"
+
+
+def test_a_group_alone_shows_its_help(invoke: Invoke) -> None:
+    result = invoke("account")
+    assert result.code == 2
+    assert "Usage: counterfoil account" in result.err
+
+
+def test_json_may_stand_before_or_after_the_command(invoke: Invoke) -> None:
+    assert invoke("--json", "account", "list").data == []
+    assert invoke("account", "list", "--json").data == []
+
+
+def test_doctor_finds_what_is_installed(invoke: Invoke, home: Path) -> None:
+    result = invoke("doctor", "--json")
+    states = {finding["name"]: finding["state"] for finding in result.data}
+    assert states["Python"] == states["Rust core"] == "ok"
+    assert not home.exists()
+
+
+def test_doctor_says_what_to_do_about_a_missing_tool(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
+    monkeypatch.setenv("COUNTERFOIL_ANVIL", "/nonexistent/anvil")
+    result = invoke("doctor")
+    assert result.code == 7
+    assert "install Node.js" in result.out
+    assert "error: Node.js, anvil missing" in result.err
+    states = {finding["name"]: finding for finding in invoke("doctor", "--json").data}
+    assert states["Node.js"]["state"] == "missing"
+    assert states["anvil"]["advice"] == "run: make setup"
+
+
+def test_no_colour_codes_in_a_pipe_or_with_no_color(home: Path) -> None:
+    for extra in ({}, {"NO_COLOR": "1", "FORCE_COLOR": ""}):
+        done = subprocess.run(
+            [sys.executable, "-m", "aggregator.cli", "account", "list", "--home", str(home)],
+            capture_output=True,
+            check=True,
+            env={**os.environ, **extra},
+        )
+        assert b"\x1b[" not in done.stdout
+
+
+def test_the_installed_command_reports_and_exits(home: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "aggregator.cli", "account", "create", "../x", "--home", str(home), "--json"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert json.loads(done.stdout)["title"] == "InputError"
+    assert done.stderr.startswith("error: '../x' cannot name an account")
