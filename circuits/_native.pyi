@@ -116,3 +116,6 @@ def verify(vk: bytes, public: bytes, proof: bytes) -> bool:
     Raises: ValueError when a part is malformed: a length, a public input not below r, a coordinate not below q, a
     point at infinity, not on the curve, or not in the subgroup of order r.
     """
+
+def alpha_beta(vk: bytes) -> bytes:
+    """e(alpha, beta) of a verification key as 12 base field elements: `vk_alphabeta_12` of snarkjs."""

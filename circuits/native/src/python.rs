@@ -245,6 +245,12 @@ fn py_verify(py: Python<'_>, vk: &[u8], public: &[u8], proof: &[u8]) -> PyResult
     })
 }
 
+#[pyfunction]
+fn alpha_beta<'py>(py: Python<'py>, vk: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
+    let out = guard(py, || Ok(verify::alpha_beta(&VerifyingKey::parse(vk)?)))?;
+    Ok(PyBytes::new(py, &out))
+}
+
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<PyCircuit>()?;
@@ -253,5 +259,6 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(write_wtns, module)?)?;
     module.add_function(wrap_pyfunction!(read_wtns, module)?)?;
     module.add_function(wrap_pyfunction!(setup_dev, module)?)?;
+    module.add_function(wrap_pyfunction!(alpha_beta, module)?)?;
     module.add_function(wrap_pyfunction!(py_verify, module)?)
 }

@@ -9,6 +9,7 @@ use ark_ec::{CurveGroup, VariableBaseMSM};
 use ark_ff::{Field, PrimeField};
 
 use crate::error::Result;
+use crate::field;
 use crate::invalid;
 use crate::points::{Point, G1_BYTES, G2_BYTES};
 
@@ -98,6 +99,19 @@ impl Proof {
         self.c.push_canonical(&mut out);
         out
     }
+}
+
+/// e(alpha, beta) as twelve canonical coordinates, c0 before c1 at each step of the tower: what snarkjs exports.
+pub fn alpha_beta(vk: &VerifyingKey) -> Vec<u8> {
+    let value = Bn254::pairing(vk.alpha_g1, vk.beta_g2).0;
+    let mut out = Vec::with_capacity(12 * field::BYTES);
+    for sextic in [value.c0, value.c1] {
+        for quadratic in [sextic.c0, sextic.c1, sextic.c2] {
+            field::push(&mut out, &quadratic.c0);
+            field::push(&mut out, &quadratic.c1);
+        }
+    }
+    out
 }
 
 /// e(A, B) = e(alpha, beta) e(IC_0 + sum x_i IC_i, gamma) e(C, delta).
