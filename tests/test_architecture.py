@@ -6,9 +6,11 @@ import ast
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("aggregator", "chains", "circuits")
@@ -240,3 +242,38 @@ def test_help_is_quick() -> None:
             after.children_user + after.children_system - before.children_user - before.children_system
         )
     assert min(readings) < START_CPU_SECONDS
+
+
+@pytest.mark.parametrize(
+    ("rule", "name", "source"),
+    [
+        (test_every_module_stands_on_a_floor, "aggregator.attic", ""),
+        (test_no_module_imports_from_above, "aggregator.model.x", "def f():\n    import chains.rpc"),
+        (test_no_module_imports_from_above, "aggregator.model.x", "from ..cli import main"),
+        (test_no_module_imports_from_above, "chains.x", "from aggregator import store"),
+        (test_chains_and_circuits_do_not_know_each_other, "chains.x", "import circuits"),
+        (test_chains_and_circuits_do_not_know_each_other, "circuits.x", "from chains.rpc import y"),
+        (test_the_pure_floors_reach_no_clock_file_or_network, "aggregator.margin.x", "import time"),
+        (test_the_pure_floors_reach_no_clock_file_or_network, "aggregator.policy.x", "open('f')"),
+        (test_money_is_never_a_float, "aggregator.margin.x", "x = 0.5"),
+        (test_money_is_never_a_float, "aggregator.model.x", "x = 1 / 2"),
+        (test_money_is_never_a_float, "aggregator.fixed", "x = float(1)"),
+        (test_no_assert_guards_anything, "circuits.x", "assert True"),
+        (test_no_broad_except_swallows_an_error, "chains.x", "try: f()\nexcept Exception: pass"),
+        (test_no_broad_except_swallows_an_error, "chains.x", "try: f()\nexcept: g()"),
+        (test_no_broad_except_swallows_an_error, "chains.x", "try: f()\nexcept (A, BaseException): g()"),
+    ],
+)
+def test_each_rule_catches_a_planted_break(
+    rule: Callable[[], None], name: str, source: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planted = {name: (ROOT / "planted.py", ast.parse(source))}
+    monkeypatch.setattr(sys.modules[__name__], "_modules", lambda: planted)
+    with pytest.raises(AssertionError):
+        rule()
+
+
+def test_the_rule_on_length_catches_a_long_module(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules[__name__], "MAX_LINES", 10)
+    with pytest.raises(AssertionError):
+        test_no_module_is_long_without_a_reason()
