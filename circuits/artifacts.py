@@ -22,22 +22,32 @@ class ReadyCircuit:
     digest: str
 
     def witness(self, inputs: bytes) -> bytes:
-        """Runs the witness program.
+        """Runs the witness program and checks every row.
 
         Raises: CannotProveError naming the equation that the inputs do not satisfy.
         """
         try:
-            return self.native.witness(inputs)
+            witness = self.native.witness(inputs)
         except ValueError as error:
-            raise CannotProveError(self._explain(str(error))) from error
+            raise _false(self._operation(str(error))) from error
+        row = self.native.first_violation(witness)
+        if row is not None:
+            raise _false(self.compiled.label_of_row(row))
+        return witness
 
-    def _explain(self, message: str) -> str:
+    def _operation(self, message: str) -> str:
+        """The label of the operation that the native runner names by its ordinal."""
         prefix = "range check at op "
         if not message.startswith(prefix):
             return message
         op = int(message[len(prefix) :].split(":")[0])
-        label = self.compiled.op_labels.get(op, f"operation {op}")
-        return f"the statement is false for this account: {label} does not hold; ask for a smaller amount"
+        return self.compiled.op_labels.get(op, f"operation {op}")
+
+
+def _false(equation: str) -> CannotProveError:
+    return CannotProveError(
+        f"the statement is false for this account: {equation} does not hold; ask for a smaller amount"
+    )
 
 
 def to_native(circuit: CompiledCircuit) -> _native.Circuit:

@@ -25,7 +25,7 @@ class Context:
     cut_time: int
 
     def signal(self) -> int:
-        """The public signal: keccak256(abi.encode(type, chainId, registry, venue, expiry, anchorsHash, cutTime)) >> 8."""
+        """keccak256(abi.encode(type, chainId, registry, venue, expiry, anchorsHash, cutTime)) >> 8."""
         words = [
             CONTEXT_TYPE,
             self.chain_id.to_bytes(32, "big"),

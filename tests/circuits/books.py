@@ -20,7 +20,13 @@ def linear_risk(unit_value_e12: int) -> tuple[int, ...]:
 
 
 def _instrument(
-    ident: int, symbol: str, kind: InstrumentKind, class_id: int, group_id: int, price: int, unit_e6: int = 10**6
+    ident: int,
+    symbol: str,
+    kind: InstrumentKind,
+    class_id: int,
+    group_id: int,
+    price: int,
+    unit_e6: int = 10**6,
 ) -> Instrument:
     mark = price * E12 // 100
     risk = linear_risk(mark) if class_id else (0,) * SCENARIOS
@@ -42,14 +48,25 @@ def _instrument(
 
 def fixed_policy() -> Policy:
     """ETH and BTC classes, three haircut groups, a perp, an option and cash."""
-    spot, debt, perp, option = InstrumentKind.SPOT, InstrumentKind.DEBT, InstrumentKind.PERP, InstrumentKind.OPTION
+    spot, debt, perp, option = (
+        InstrumentKind.SPOT,
+        InstrumentKind.DEBT,
+        InstrumentKind.PERP,
+        InstrumentKind.OPTION,
+    )
     eth, btc = 3000 * E12, 60000 * E12
     breakpoint_e14 = 100 * E8 * 10**6
     step = (eth // 10 - eth // 20) * breakpoint_e14
     groups = (
-        NettingGroup(1, "ETH", lines((eth // 20, 0), (eth // 10, -step), (-eth // 10, 0)), lines((eth // 40, 0))),
-        NettingGroup(2, "BTC", lines((btc // 20, 0), (-btc // 20, 0)), lines((btc // 40, 0), (-btc // 40, 0))),
-        NettingGroup(5, "USDC", lines((E12 // 100, 0), (-E12 // 100, 0)), lines((E12 // 200, 0), (-E12 // 200, 0))),
+        NettingGroup(
+            1, "ETH", lines((eth // 20, 0), (eth // 10, -step), (-eth // 10, 0)), lines((eth // 40, 0))
+        ),
+        NettingGroup(
+            2, "BTC", lines((btc // 20, 0), (-btc // 20, 0)), lines((btc // 40, 0), (-btc // 40, 0))
+        ),
+        NettingGroup(
+            5, "USDC", lines((E12 // 100, 0), (-E12 // 100, 0)), lines((E12 // 200, 0), (-E12 // 200, 0))
+        ),
     )
     call = _instrument(40, "ETH-20261225-3000-C", option, 1, 0, 20000)
     curved = tuple((max(0, 3000 + 30 * (s - 16) - 3000) - 200) * E12 for s in range(SCENARIOS))

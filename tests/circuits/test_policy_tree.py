@@ -93,7 +93,7 @@ def _with_line(line: Line) -> Policy:
         _with_instrument(max_quantity_e8=1),
         _with_instrument(class_id=1),
         _with_instrument(symbol="EUR"),
-        _with_instrument(risk_e12=(*[0] * 31, 1)),
+        _with_instrument(class_id=2, risk_e12=(*[0] * 31, 1)),
         _with_instrument(addon_mm=Addon(0, 1)),
         _with_line(Line(1, 0)),
         _with_line(Line(0, -1)),

@@ -1,0 +1,73 @@
+"""From an evaluated account to a proof of its excess."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from aggregator.margin.native import Evaluation
+from aggregator.model.errors import CannotProveError
+from aggregator.model.policy import Policy
+from circuits.artifacts import ReadyCircuit
+from circuits.assignment import Holder, assign, encode_inputs, public_signals
+from circuits.keys import CircuitKey
+from circuits.policy_tree import PolicyTree
+from circuits.solvency import LARGE, SMALL, Size
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """A proof with its public signals, in the order of docs/protocol.md section 3."""
+
+    public: tuple[int, ...]
+    proof: bytes
+
+
+def size_for(evaluation: Evaluation) -> Size:
+    """The smallest circuit that an account fits.
+
+    Raises: CannotProveError when it fits none.
+    """
+    positions = sum(1 for p in evaluation.positions if p.quantity_e8)
+    classes = len({p.instrument.class_id for p in evaluation.positions if p.instrument.class_id})
+    groups = len(evaluation.groups)
+    for size in (SMALL, LARGE):
+        if positions <= size.slots and classes <= size.classes and groups <= size.groups:
+            return size
+    raise CannotProveError(
+        f"the account has {positions} positions in {classes} classes and {groups} netting groups; the largest circuit "
+        f"takes {LARGE.slots}, {LARGE.classes} and {LARGE.groups}: move positions to another sub-account"
+    )
+
+
+def prove(
+    circuit: ReadyCircuit,
+    key: CircuitKey,
+    policy: Policy,
+    tree: PolicyTree,
+    evaluation: Evaluation,
+    holder: Holder,
+    amount_e6: int,
+    context: int,
+    step: Callable[[str], object] = lambda _: None,
+) -> Proof:
+    """Proves that the account's excess is at least `amount_e6` at the level of `evaluation`.
+
+    `step` is told what is being done ("witness", "proof").
+    Raises: CannotProveError when the excess is smaller, or the account does not fit the circuit.
+    """
+    if amount_e6 > evaluation.excess_e6:
+        raise CannotProveError(
+            f"the account's excess at {evaluation.level.name} is {_usd(evaluation.excess_e6)} USD, "
+            f"less than the {_usd(amount_e6)} USD asked for; ask for less or add collateral"
+        )
+    inputs = assign(circuit.size, policy, tree, evaluation, holder, amount_e6, context)
+    step("witness")
+    witness = circuit.witness(encode_inputs(circuit.compiled, inputs))
+    step("proof")
+    return Proof(public_signals(inputs), key.proving.prove(witness))
+
+
+def _usd(amount_e6: int) -> str:
+    sign = "-" if amount_e6 < 0 else ""
+    return f"{sign}{abs(amount_e6) // 10**6:,}.{abs(amount_e6) % 10**6:06d}"
