@@ -197,7 +197,7 @@ class Chain:
 
         Raises:
             QuorumError: the endpoints disagree.
-            RpcError: every endpoint that answered refused, and for the same reason.
+            RpcError, EndpointError: every endpoint refused the request itself, or its size.
             ChainUnreachableError: too few endpoints answered.
         """
         waiting = self.active
@@ -264,7 +264,10 @@ class Chain:
                 f"the endpoints of {self.name} disagree on {what} ({camps}), so nothing is read; "
                 "remove the faulty one" + (f" ({reasons})" if reasons else "")
             )
-        if not ranked and failures and all(isinstance(f, RpcError) for f in failures.values()):
+        refusals = (
+            isinstance(f, RpcError) or (isinstance(f, EndpointError) and f.too_big) for f in failures.values()
+        )
+        if not ranked and failures and all(refusals):
             raise next(iter(failures.values()))
         raise ChainUnreachableError(
             f"{len(winners)} of the {self.quorum} endpoints of {self.name} needed for {what} answered"

@@ -14,7 +14,7 @@ from aiohttp import web
 from chains.rpc.transport import Reply
 
 Json = Any
-Tamper = Callable[[str, list[Json], Json], Json]
+Tamper = Callable[..., Json]
 
 
 class ScriptedTransport:
@@ -60,6 +60,7 @@ class FaultyNode:
         self.tamper: Tamper = honest
         self.delay_s = 0.0
         self.status = 200
+        self.max_body = 1 << 30
         self.methods: list[str] = []
         self.posts: list[list[str]] = []
         self.url = ""
@@ -70,6 +71,8 @@ class FaultyNode:
         self.methods += [c["method"] for c in calls]
         self.posts.append([c["method"] for c in calls])
         await asyncio.sleep(self.delay_s)
+        if (request.content_length or 0) > self.max_body:
+            return web.Response(status=413)
         if self.status != 200:
             return web.Response(status=self.status, text="out of order")
         async with aiohttp.ClientSession() as session, session.post(self.upstream, json=body) as upstream:
