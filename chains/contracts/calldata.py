@@ -101,7 +101,9 @@ def requirement_and_level(amount_usd_e6: int, level: Level) -> int:
         FormatError: the amount is negative or not below 2^80.
     """
     if not 0 <= amount_usd_e6 < TOTAL_BOUND:
-        raise FormatError(f"the amount {amount_usd_e6} is not in 0..2^80-1 (1e-6 USD); ask for a smaller amount")
+        raise FormatError(
+            f"the amount {amount_usd_e6} is not in 0..2^80-1 (1e-6 USD); ask for a smaller amount"
+        )
     return amount_usd_e6 + (int(level) << LEVEL_SHIFT)
 
 

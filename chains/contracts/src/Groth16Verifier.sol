@@ -13,7 +13,9 @@ import {IProofVerifier} from "./IProofVerifier.sol";
 /// checked as e(-A, B) * e(alpha, beta) * e(X, gamma) * e(C, delta) = 1 by one call of the pairing precompile.
 /// Precompiles: 6 adds and 7 multiplies in G1 (EIP-196), 8 checks a product of pairings (EIP-197). All three fail on
 /// a coordinate >= q and on a point off its curve, 8 also on a point of G2 outside the subgroup of order r. A failing
-/// precompile burns the gas it was given (63/64 of what is left), so simulate a transaction before sending it.
+/// precompile burns the gas it was given (63/64 of what is left), so simulate a transaction before sending it. With
+/// too little gas the answer is false, never true; so a gas estimate of `verify` itself comes out too low, while one
+/// of a caller that reverts on false is right.
 contract Groth16Verifier is IProofVerifier {
     /// @dev Elements of F_q2 are given imaginary part first, as EIP-197 wants them.
     struct VerifyingKey {
