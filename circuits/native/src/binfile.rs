@@ -3,12 +3,12 @@
 //! Source: iden3 `binfileutils` (`readBinFile`, `startWriteSection`).
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::io::{BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use ark_bn254::Fr;
 use ark_ff::{BigInteger, PrimeField};
-use tempfile::NamedTempFile;
 
 use crate::error::{Error, Result};
 use crate::field;
@@ -158,30 +158,35 @@ pub fn word(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }
 
+/// A file that is removed again unless it reaches its place.
+struct Partial(PathBuf);
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        // After the move there is nothing left under this name, and a failing removal leaves only an odd name.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
 /// Writes a file beside its final place and moves it there at the end, so a killed run leaves no half file.
 pub struct Writer {
     path: PathBuf,
-    out: BufWriter<NamedTempFile>,
+    out: BufWriter<File>,
+    partial: Partial,
     section_start: u64,
 }
 
 impl Writer {
     pub fn create(path: &Path, magic: &[u8; 4], version: u32, sections: u32) -> Result<Self> {
-        let folder = match path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(".counterfoil-").suffix(".part");
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            builder.permissions(std::fs::Permissions::from_mode(0o666));
-        }
-        let file = builder.tempfile_in(folder).map_err(Error::io(path))?;
+        let mut nonce = [0u8; 8];
+        getrandom::fill(&mut nonce).map_err(|error| Error::io(path)(error.into()))?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let partial = path.with_file_name(format!(".{name}.{:016x}.part", u64::from_le_bytes(nonce)));
+        let file = File::create_new(&partial).map_err(Error::io(path))?;
         let mut writer = Writer {
             path: path.to_path_buf(),
             out: BufWriter::with_capacity(1 << 20, file),
+            partial: Partial(partial),
             section_start: 0,
         };
         writer.write(magic)?;
@@ -235,15 +240,13 @@ impl Writer {
 
     /// Flushes and moves the file to its place.
     pub fn finish(self) -> Result<()> {
-        let path = self.path;
+        let path = &self.path;
         let file = self
             .out
             .into_inner()
-            .map_err(|error| Error::io(&path)(error.into_error()))?;
-        file.as_file().sync_all().map_err(Error::io(&path))?;
-        file.persist(&path)
-            .map(|_| ())
-            .map_err(|error| Error::io(&path)(error.error))
+            .map_err(|error| Error::io(path)(error.into_error()))?;
+        file.sync_all().map_err(Error::io(path))?;
+        std::fs::rename(&self.partial.0, path).map_err(Error::io(path))
     }
 }
 

@@ -18,7 +18,11 @@ impl From<Error> for PyErr {
         match error {
             Error::Invalid(message) => PyValueError::new_err(message),
             Error::Io(error, path) => match error.raw_os_error() {
-                Some(code) => PyOSError::new_err((code, error.to_string(), path)),
+                Some(code) => {
+                    let text = error.to_string();
+                    let reason = text.split(" (os error").next().unwrap_or_default().to_string();
+                    PyOSError::new_err((code, reason, path))
+                }
                 None => PyOSError::new_err(format!("{path}: {error}")),
             },
             Error::Python(error) => error,
