@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from aggregator.margin.native import Evaluation
 from aggregator.model.errors import CannotProveError
 from aggregator.model.policy import Policy
+from circuits import groth16
 from circuits.artifacts import ReadyCircuit
 from circuits.assignment import Holder, assign, encode_inputs, public_signals
-from circuits.keys import CircuitKey
 from circuits.policy_tree import PolicyTree
 from circuits.solvency import LARGE, SMALL, Size
 
@@ -42,7 +42,7 @@ def size_for(evaluation: Evaluation) -> Size:
 
 def prove(
     circuit: ReadyCircuit,
-    key: CircuitKey,
+    key: groth16.ProvingKey,
     policy: Policy,
     tree: PolicyTree,
     evaluation: Evaluation,
@@ -65,7 +65,7 @@ def prove(
     step("witness")
     witness = circuit.witness(encode_inputs(circuit.compiled, inputs))
     step("proof")
-    return Proof(public_signals(inputs), key.proving.prove(witness))
+    return Proof(public_signals(inputs), groth16.prove(key, witness))
 
 
 def _usd(amount_e6: int) -> str:

@@ -210,13 +210,13 @@ class CompiledCircuit:
         return label
 
     def digest(self) -> str:
-        """SHA-256 of the constraint system: what a key belongs to."""
+        """SHA-256 of the constraint system as 0x hex: what a key belongs to."""
         h = hashlib.sha256(f"counterfoil/r1cs/1 {self.n_wires} {self.n_public}".encode())
         h.update(encode(self.coefs))
         for matrix in (self.a, self.b, self.c):
             for buffer in matrix.buffers():
                 h.update(buffer)
-        return h.hexdigest()
+        return "0x" + h.hexdigest()
 
     def constraints_by_label(self) -> dict[str, int]:
         """How many rows each equation costs."""
