@@ -18,7 +18,7 @@ from chains.rpc.values import parse_quantity
 log = logging.getLogger(__name__)
 
 _STRAGGLER_PATIENCE_S: Final = 2.0
-"""How long the remaining endpoints may still object after a quorum has agreed."""
+"""How long the remaining endpoints are waited for once a quorum has answered."""
 
 Ask = Callable[[Endpoint], Awaitable[object]]
 
@@ -275,13 +275,25 @@ class Chain:
         )
 
     async def ask_all(self, ask: Ask) -> list[tuple[Endpoint, object | ChainError]]:
-        """Every active endpoint's answer or ChainError."""
-
-        async def one(endpoint: Endpoint) -> object | ChainError:
-            try:
-                return await ask(endpoint)
-            except ChainError as error:
-                return error
-
+        """Every active endpoint's answer or ChainError; one far slower than a quorum counts as silent."""
         asked = self.active
-        return list(zip(asked, await asyncio.gather(*(one(e) for e in asked)), strict=True))
+        tasks = {asyncio.ensure_future(ask(endpoint)): endpoint for endpoint in asked}
+        answers: dict[Endpoint, object | ChainError] = {}
+        try:
+            while len(answers) < len(asked):
+                heard = sum(not isinstance(a, ChainError) for a in answers.values())
+                patience = _STRAGGLER_PATIENCE_S if heard >= self.quorum else None
+                done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED, timeout=patience)
+                if not done:
+                    break
+                for task in done:
+                    endpoint = tasks.pop(task)
+                    try:
+                        answers[endpoint] = task.result()
+                    except ChainError as error:
+                        answers[endpoint] = error
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        return [(e, answers.get(e, EndpointError(e.name, "is much slower than the others"))) for e in asked]

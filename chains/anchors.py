@@ -1,0 +1,215 @@
+"""Block anchors: on each chain the last block at or before one wall-clock cut, agreed by hash.
+
+The endpoints agree on the hash; everything else about the block (number, state root, timestamp) is vouched for by
+rebuilding the header and hashing it. Where a chain's header cannot be rebuilt, the endpoints have to agree on the
+state root and the timestamp as well, and nothing is proven under that anchor.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from aggregator.model.anchors import BlockAnchor, Finality, Trust, eip155
+from aggregator.model.errors import ChainError, ChainUnreachableError, QuorumError, ReorgError
+from chains.rpc import Agreement, Chain
+from chains.rpc.values import encode_quantity, parse_object
+from chains.verified import Header, parse_header
+
+DEFAULT_MAX_LAG_S: Final = 3600
+_GALLOP: Final = 4
+"""Factor by which the backward search widens its step until it is behind the cut."""
+
+
+@dataclass(frozen=True, slots=True)
+class Anchored:
+    """An anchor and what reading under it needs."""
+
+    anchor: BlockAnchor
+    provable: bool
+    """True when the header rebuilds to the hash, so that state proofs mean something."""
+
+    @property
+    def ref(self) -> dict[str, object]:
+        """The block parameter of a pinned read (EIP-1898); a node off this chain has to refuse it."""
+        return {"blockHash": self.anchor.hash, "requireCanonical": True}
+
+    @property
+    def state_root(self) -> bytes:
+        """32 bytes."""
+        return bytes.fromhex(self.anchor.state_root[2:])
+
+
+async def take_anchor(
+    chain: Chain,
+    *,
+    cut: int,
+    finality: Finality = Finality.FINALIZED,
+    max_lag_s: int = DEFAULT_MAX_LAG_S,
+) -> Anchored:
+    """The highest block that `finality` allows with a timestamp at or before `cut` (Unix seconds).
+
+    Raises:
+        ChainUnreachableError: too few endpoints answer.
+        QuorumError: the endpoints disagree on the block.
+        ChainError: the block is more than `max_lag_s` older than the cut, or the chain began after it.
+    """
+    top = await _highest_common(chain, finality)
+    header = await _probe(chain, top)
+    if header.timestamp > cut:
+        header = await _search_back(chain, header, cut)
+    agreed = await _agreed_header(chain, header.number)
+    if agreed.timestamp > cut:
+        raise QuorumError(
+            f"the endpoints of {chain.name} contradict themselves on block {agreed.number}; try again"
+        )
+    if agreed.number < top:
+        after = await _probe(chain, agreed.number + 1)
+        if after.parent_hash != agreed.hash or after.timestamp <= cut:
+            raise ReorgError(
+                f"{chain.name} changed around block {agreed.number} while it was anchored; try again"
+            )
+    if cut - agreed.timestamp > max_lag_s:
+        raise ChainError(
+            f"{chain.name} is stuck: its last {finality} block {agreed.number} is {cut - agreed.timestamp} s before "
+            f"the cut and {max_lag_s} s are allowed; use another endpoint or raise max_lag_s"
+        )
+    trust = Trust.RPC_QUORUM if chain.quorum >= 2 else Trust.SINGLE_RPC
+    anchor = BlockAnchor(
+        chain=eip155(chain.chain_id),
+        number=agreed.number,
+        hash="0x" + agreed.hash.hex(),
+        state_root="0x" + agreed.state_root.hex(),
+        timestamp=agreed.timestamp,
+        finality=finality,
+        trust=trust,
+    )
+    return Anchored(anchor, provable=agreed.rebuilt)
+
+
+async def check_anchor(chain: Chain, anchor: BlockAnchor) -> None:
+    """Return when the quorum still has `anchor` on its chain.
+
+    Raises:
+        ReorgError: an endpoint has another block at that height, or none any more, and no quorum vouches for it.
+        ChainUnreachableError: too few endpoints answer.
+    """
+    answers = await chain.ask_all(
+        lambda e: e.call("eth_getBlockByNumber", [encode_quantity(anchor.number), False])
+    )
+    confirmed, denied, silent = 0, 0, []
+    for endpoint, answer in answers:
+        try:
+            if isinstance(answer, ChainError):
+                raise answer
+            found = (
+                None if answer is None else "0x" + parse_header(parse_object(answer, "the block")).hash.hex()
+            )
+        except ChainError as error:
+            silent.append(str(error))
+            continue
+        if found == anchor.hash:
+            confirmed += 1
+        else:
+            denied += 1
+            endpoint.note(f"has {found or 'no block'} instead of block {anchor.number} {anchor.hash}")
+    if confirmed >= chain.quorum and confirmed > denied:
+        return
+    if denied:
+        raise ReorgError(
+            f"block {anchor.number} of {chain.name} is no longer {anchor.hash}: {denied} of {confirmed + denied} "
+            "endpoints have another block there; take the snapshot again"
+        )
+    raise ChainUnreachableError(
+        f"{confirmed} of the {chain.quorum} endpoints of {chain.name} needed to confirm block {anchor.number} "
+        f"answered: {'; '.join(silent)}"
+    )
+
+
+async def _highest_common(chain: Chain, finality: Finality) -> int:
+    """The highest block number that `quorum` endpoints call `finality`."""
+    answers = await chain.ask_all(lambda e: e.call("eth_getBlockByNumber", [finality.value, False]))
+    numbers: list[int] = []
+    failures: list[str] = []
+    for _, answer in answers:
+        try:
+            if isinstance(answer, ChainError):
+                raise answer
+            numbers.append(parse_header(parse_object(answer, f"the {finality} block")).number)
+        except ChainError as error:
+            failures.append(str(error))
+    if len(numbers) < chain.quorum:
+        raise ChainUnreachableError(
+            f"{len(numbers)} of the {chain.quorum} endpoints of {chain.name} needed have a {finality} block: "
+            + "; ".join(failures)
+        )
+    return sorted(numbers, reverse=True)[chain.quorum - 1]
+
+
+async def _search_back(chain: Chain, top: Header, cut: int) -> Header:
+    """The last block at or before `cut`, below `top`, which is after it."""
+    above, step = top, max(1, top.timestamp - cut)
+    while True:
+        if above.number == 0:
+            raise ChainError(f"{chain.name} has no block at or before the cut {cut}; choose a later cut")
+        below = await _probe(chain, max(0, above.number - step))
+        if below.timestamp <= cut:
+            break
+        above, step = below, step * _GALLOP
+    while above.number - below.number > 1:
+        middle = await _probe(chain, (above.number + below.number) // 2)
+        if middle.timestamp <= cut:
+            below = middle
+        else:
+            above = middle
+    return below
+
+
+async def _probe(chain: Chain, number: int) -> Header:
+    """Block `number` as the quorum sees it."""
+    return _pick(chain, await _ask(chain, number, everyone=False))
+
+
+async def _agreed_header(chain: Chain, number: int) -> Header:
+    """Block `number` with every endpoint asked and free to object."""
+    return _pick(chain, await _ask(chain, number, everyone=True))
+
+
+async def _ask(chain: Chain, number: int, *, everyone: bool) -> Agreement:
+    def hash_of(answer: object) -> str:
+        return _parse_block(chain, answer, number).hash.hex()
+
+    return await chain.agree(
+        lambda e: e.call("eth_getBlockByNumber", [encode_quantity(number), False]),
+        what=f"the hash of block {number}",
+        key=hash_of,
+        everyone=everyone,
+    )
+
+
+def _pick(chain: Chain, agreement: Agreement) -> Header:
+    """The header that its hash vouches for; without one, the fields have to be agreed like the hash."""
+    headers = [parse_header(parse_object(answer, "the block")) for answer in agreement.answers]
+    rebuilt = [header for header in headers if header.rebuilt]
+    if not rebuilt:
+        if len({(h.number, h.state_root, h.timestamp, h.parent_hash) for h in headers}) > 1:
+            raise QuorumError(
+                f"the endpoints of {chain.name} agree on the hash of block {headers[0].number} and not on its "
+                "state root or timestamp; remove the faulty one"
+            )
+        return headers[0]
+    for endpoint, header in zip(agreement.supporters, headers, strict=True):
+        if not header.rebuilt:
+            endpoint.note(f"gives block {header.number} fields that do not hash to its hash")
+    return rebuilt[0]
+
+
+def _parse_block(chain: Chain, answer: object, number: int) -> Header:
+    if answer is None:
+        raise ChainError(f"an endpoint of {chain.name} does not have block {number}")
+    header = parse_header(parse_object(answer, "the block"))
+    if header.number != number:
+        raise ChainError(
+            f"an endpoint of {chain.name} answered block {header.number} when asked for {number}"
+        )
+    return header
