@@ -1,0 +1,56 @@
+"""The EIP-712 messages of the protocol: linking an address and attesting a snapshot.
+
+The domain is {name: "counterfoil", version: "1"}, without a chain or a contract: both messages state facts that hold
+everywhere. What a proof may be used for is bound by its context instead (docs/protocol.md, sections 3 and 7).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from eth_account.messages import SignableMessage, encode_typed_data
+from eth_utils.crypto import keccak
+
+DOMAIN: Final = {"name": "counterfoil", "version": "1"}
+
+LINK: Final = {
+    "Link": [
+        {"name": "accountId", "type": "uint256"},
+        {"name": "owner", "type": "address"},
+        {"name": "issuedAt", "type": "uint64"},
+    ]
+}
+ATTESTATION: Final = {
+    "Attestation": [
+        {"name": "accountId", "type": "uint256"},
+        {"name": "commitment", "type": "uint256"},
+        {"name": "anchorsHash", "type": "bytes32"},
+        {"name": "cutTime", "type": "uint64"},
+        {"name": "expiry", "type": "uint64"},
+        {"name": "coverage", "type": "bytes32"},
+    ]
+}
+
+SECP256K1_ORDER: Final = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
+SIGNATURE_BYTES: Final = 65
+
+
+def signable(types: dict[str, list[dict[str, str]]], message: dict[str, Any]) -> SignableMessage:
+    """The EIP-712 message ready to sign, in the protocol's domain."""
+    return encode_typed_data(domain_data=dict(DOMAIN), message_types=types, message_data=message)
+
+
+def digest(message: SignableMessage) -> bytes:
+    """The 32 bytes that are signed: keccak256(0x1901, domain separator, struct hash)."""
+    return keccak(b"\x19" + message.version + message.header + message.body)
+
+
+def is_canonical_signature(signature: bytes) -> bool:
+    """Whether a signature has the one form that the registry accepts: 65 bytes, v 27 or 28, s in the lower half.
+
+    Source: EIP-2; without it every signature has a twin.
+    """
+    if len(signature) != SIGNATURE_BYTES or signature[64] not in (27, 28):
+        return False
+    r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:64], "big")
+    return 0 < r < SECP256K1_ORDER and 0 < s <= SECP256K1_ORDER // 2

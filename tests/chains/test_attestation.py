@@ -1,0 +1,130 @@
+"""Links and attestations: the right signature is accepted, and no other."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from eth_account import Account
+from eth_account.signers.local import LocalAccount
+from eth_utils.crypto import keccak
+
+from aggregator.model.errors import ExpiredError, ProofRefusedError
+from chains.attestation import Attestation, SignedAttestation, check_m_of_n
+from chains.ownership import Link, verify_link
+from chains.typed_data import SECP256K1_ORDER, is_canonical_signature
+
+NOW = 1_790_000_100
+KEYS: list[LocalAccount] = [Account.from_key(n.to_bytes(32, "big")) for n in (11, 22, 33, 44)]
+ADDRESSES = [key.address.lower() for key in KEYS]
+ATTESTATION = Attestation(5, 6, "0x" + "ab" * 32, 1_790_000_000, 1_790_003_600, "0x" + "cd" * 32)
+
+
+def _signed(key: LocalAccount, attestation: Attestation = ATTESTATION) -> SignedAttestation:
+    return SignedAttestation(attestation, key.address.lower(), attestation.sign(key))
+
+
+def test_the_digest_is_eip_712_by_hand() -> None:
+    def word(value: int) -> bytes:
+        return value.to_bytes(32, "big")
+
+    domain = keccak(
+        keccak(b"EIP712Domain(string name,string version)") + keccak(b"counterfoil") + keccak(b"1")
+    )
+    kind = keccak(
+        b"Attestation(uint256 accountId,uint256 commitment,bytes32 anchorsHash,"
+        b"uint64 cutTime,uint64 expiry,bytes32 coverage)"
+    )
+    fields = word(5) + word(6) + b"\xab" * 32 + word(1_790_000_000) + word(1_790_003_600) + b"\xcd" * 32
+    assert ATTESTATION.digest() == keccak(b"\x19\x01" + domain + keccak(kind + fields))
+
+
+def test_m_of_n_accepts_enough_distinct_attestors() -> None:
+    signed = [_signed(key) for key in KEYS[:3]]
+    assert check_m_of_n(signed, ADDRESSES[:3], 2, NOW) == tuple(sorted(ADDRESSES[:3]))
+
+
+def test_one_attestor_twice_is_one_attestor() -> None:
+    with pytest.raises(ProofRefusedError, match="1 of the 2 attestations"):
+        check_m_of_n([_signed(KEYS[0])] * 2, ADDRESSES, 2, NOW)
+
+
+def test_a_stranger_does_not_count_and_is_named() -> None:
+    with pytest.raises(ProofRefusedError, match=f"not accepted: {ADDRESSES[3]}"):
+        check_m_of_n([_signed(KEYS[0]), _signed(KEYS[3])], ADDRESSES[:3], 2, NOW)
+
+
+def test_an_expired_attestation_is_refused() -> None:
+    with pytest.raises(ExpiredError, match="1 s ago"):
+        check_m_of_n([_signed(KEYS[0])], ADDRESSES, 1, ATTESTATION.expiry + 1)
+    assert check_m_of_n([_signed(KEYS[0])], ADDRESSES, 1, ATTESTATION.expiry)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"account_id": 6},
+        {"commitment": 7},
+        {"anchors_hash": "0x" + "ac" * 32},
+        {"cut_time": 1},
+        {"expiry": 1_790_003_601},
+        {"coverage": "0x" + "ce" * 32},
+    ],
+)
+def test_an_altered_attestation_is_refused(change: dict[str, object]) -> None:
+    item = _signed(KEYS[0])
+    altered = replace(item, attestation=replace(ATTESTATION, **change))  # type: ignore[arg-type]
+    with pytest.raises(ProofRefusedError, match="altered"):
+        check_m_of_n([altered], ADDRESSES, 1, NOW)
+
+
+def _twin(signature: bytes) -> bytes:
+    """The other valid signature of the same message: s -> n - s."""
+    s = SECP256K1_ORDER - int.from_bytes(signature[32:64], "big")
+    return signature[:32] + s.to_bytes(32, "big") + bytes([55 - signature[64]])
+
+
+def test_only_the_canonical_form_of_a_signature_is_accepted() -> None:
+    signature = ATTESTATION.sign(KEYS[0])
+    assert is_canonical_signature(signature)
+    for other in (
+        _twin(signature),
+        signature[:64],
+        signature + b"\0",
+        signature[:64] + b"\1",
+        b"\0" * 64 + b"\x1b",
+    ):
+        assert not is_canonical_signature(other)
+        with pytest.raises(ProofRefusedError, match="canonical"):
+            ATTESTATION.signer(other)
+
+
+def test_a_threshold_that_cannot_be_met_is_refused() -> None:
+    for threshold in (0, 3):
+        with pytest.raises(ProofRefusedError, match="cannot be met"):
+            check_m_of_n([_signed(KEYS[0])], ADDRESSES[:2], threshold, NOW)
+
+
+def test_an_address_links_itself_and_nobody_else() -> None:
+    link = Link(account_id=77, owner=ADDRESSES[0], issued_at=NOW)
+    verify_link(link, link.sign(KEYS[0]), NOW)
+    with pytest.raises(ProofRefusedError, match="cannot link"):
+        link.sign(KEYS[1])
+    with pytest.raises(ProofRefusedError, match=f"is signed by {ADDRESSES[1]}"):
+        verify_link(link, _sign_as(link, KEYS[1]), NOW)
+
+
+def _sign_as(link: Link, key: LocalAccount) -> bytes:
+    return bytes(Account.unsafe_sign_hash(link.digest(), key.key).signature)
+
+
+def test_a_link_to_another_account_does_not_carry_over() -> None:
+    link = Link(account_id=77, owner=ADDRESSES[0], issued_at=NOW)
+    with pytest.raises(ProofRefusedError, match="is signed by"):
+        verify_link(replace(link, account_id=78), link.sign(KEYS[0]), NOW)
+
+
+def test_a_link_from_the_future_is_refused() -> None:
+    link = Link(account_id=77, owner=ADDRESSES[0], issued_at=NOW + 301)
+    with pytest.raises(ProofRefusedError, match="future"):
+        verify_link(link, link.sign(KEYS[0]), NOW)
