@@ -1,0 +1,1 @@
+"""What the command line and, later, the HTTP service do: the applications on top of chains and circuits."""

@@ -1,0 +1,102 @@
+"""An attestor's work: re-read the account itself, open the commitment, and sign only what it saw."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from eth_account.signers.local import LocalAccount
+from eth_utils.crypto import keccak
+
+from aggregator.margin.native import positions_by_id
+from aggregator.model.anchors import anchors_hash
+from aggregator.model.errors import ProofRefusedError
+from aggregator.model.policy import Policy
+from aggregator.model.snapshot import Snapshot
+from aggregator.model.strictjson import canonical_json
+from chains.attestation import Attestation
+from circuits.assignment import commitment
+from circuits.bundle import BundleAttestation
+from circuits.policy_tree import table_hash
+from circuits.solvency import SIZES
+
+
+@dataclass(frozen=True, slots=True)
+class AttestationRequest:
+    """What a holder shows an attestor: the snapshot it proves from, and what opens the commitment.
+
+    The blinding hides the positions from everybody else; it is no key and gives no power over the account.
+    """
+
+    snapshot: Snapshot
+    policy: Policy
+    circuit: str
+    blinding: int
+    commitment: int
+
+
+def coverage(snapshot: Snapshot) -> str:
+    """What was read, as the attestation names it: the hash of every (chain, kind, method), 0x hex."""
+    rows = sorted({(r.chain, r.kind, r.method.value) for r in snapshot.readings})
+    listed: list[object] = [{"chain": c, "kind": k, "method": m} for c, k, m in rows]
+    chains: list[object] = [anchor.chain for anchor in snapshot.anchors]
+    return "0x" + keccak(canonical_json({"chains": chains, "readings": listed})).hex()
+
+
+def attest(
+    request: AttestationRequest, own: Snapshot, attestor: LocalAccount, lifetime_s: int
+) -> BundleAttestation:
+    """Signs that the account's positions at the cut open the commitment.
+
+    Parameters: own, the attestor's own reading of the same account, addresses and anchors; lifetime_s, how long after
+    the cut the signature is good.
+    Raises: IncompleteSnapshotError when something could not be read; ProofRefusedError when the holder's snapshot or
+    commitment is not what the attestor saw.
+    """
+    own.require_complete()
+    shown = request.snapshot
+    _same("account", shown.account_id, own.account_id)
+    _same("set of addresses", shown.addresses, own.addresses)
+    _same("set of anchored blocks", anchors_hash(shown.anchors), anchors_hash(own.anchors))
+    _same("cut", shown.cut_time, own.cut_time)
+    _same_positions(shown.positions, own.positions)
+    opened = commitment(
+        SIZES[request.circuit],
+        table_hash(request.policy),
+        request.blinding,
+        positions_by_id(request.policy, own.positions),
+    )
+    if opened != request.commitment:
+        raise ProofRefusedError(
+            "the commitment does not open to the positions that were read; it is not signed"
+        )
+    attestation = Attestation(
+        account_id=own.account_id,
+        commitment=request.commitment,
+        anchors_hash=anchors_hash(own.anchors),
+        cut_time=own.cut_time,
+        expiry=own.cut_time + lifetime_s,
+        coverage=coverage(own),
+    )
+    return BundleAttestation(
+        attestor=attestor.address.lower(),
+        expiry=attestation.expiry,
+        coverage=attestation.coverage,
+        signature="0x" + attestation.sign(attestor).hex(),
+    )
+
+
+def _same(what: str, shown: object, own: object) -> None:
+    if shown != own:
+        raise ProofRefusedError(
+            f"the {what} of the holder's snapshot is not the one read here; it is not signed"
+        )
+
+
+def _same_positions(shown: Mapping[str, int], own: Mapping[str, int]) -> None:
+    for symbol in sorted(shown.keys() | own.keys()):
+        if shown.get(symbol, 0) != own.get(symbol, 0):
+            raise ProofRefusedError(
+                f"the holder's snapshot has {shown.get(symbol, 0)}e-8 {symbol}, "
+                f"but {own.get(symbol, 0)}e-8 were read here; it is not signed"
+            )
