@@ -81,3 +81,51 @@ def list_accounts(settings: Settings) -> None:
         console.print(table)
 
     settings.show([_account_json(made, links) for made, links in found], render)
+
+
+@account.command()
+@click.argument("name")
+@click.option("--address", required=True, help="The address that joins the account (20 bytes, 0x hex).")
+@click.option(
+    "--key-file",
+    type=click.Path(path_type=Path),
+    help="Sign here, with the address's own key in this file (32 bytes hex, mode 0600).",
+)
+@click.option("--signature", help="The address's EIP-712 signature, made elsewhere (0x hex).")
+@click.option("--issued-at", type=int, help="The Unix second that was signed with --signature.")
+@settings_options
+@pass_settings
+def link(
+    settings: Settings,
+    name: str,
+    address: str,
+    key_file: Path | None,
+    signature: str | None,
+    issued_at: int | None,
+) -> None:
+    """Link an address to the account NAME with the address's own signature.
+
+    Without --key-file and --signature nothing is stored: the message to sign is printed, for any wallet
+    that signs EIP-712 typed data.
+    """
+    from aggregator.cli.linking import make_link, message_to_sign, sign_with_key_file
+
+    now = int(time.time())
+    with settings.home.store() as store:
+        holder = store.account(name)
+        if (signature is None) != (issued_at is None) or (key_file is not None and signature is not None):
+            raise click.UsageError("give --key-file alone, or --signature together with --issued-at")
+        if key_file is None and signature is None:
+            message = message_to_sign(holder, address, now)
+            settings.note("Nothing is linked yet: sign this message, then give --signature and --issued-at.")
+            settings.show(message, lambda console: console.print_json(data=message))
+            return
+        if key_file is not None:
+            issued_at, signature = now, sign_with_key_file(holder, address, now, key_file)
+        made = make_link(holder, address, issued_at or 0, signature or "", now)
+        store.add_link(made)
+
+    settings.show(
+        {"account": made.account, "address": made.address, "issuedAt": made.issued_at},
+        lambda console: console.print(f"{made.address} belongs to account {made.account}."),
+    )

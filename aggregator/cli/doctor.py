@@ -105,10 +105,10 @@ def doctor(settings: Settings) -> None:
     findings = [check() for check in checks]
 
     def render(console: Console) -> None:
-        from aggregator.cli.tables import table
+        from aggregator.cli.tables import Table
 
         rows = [(f.name, f.state, f.found, f.advice if f.state != "ok" else "") for f in findings]
-        console.print(table("", ("What", "State", "Found", "What to do"), rows))
+        console.print(Table("", ("What", "State", "Found", "What to do"), rows).draw())
 
     data = [
         {"name": f.name, "state": f.state, "found": f.found, "advice": f.advice if f.state != "ok" else ""}

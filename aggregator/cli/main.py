@@ -13,6 +13,7 @@ from aggregator.cli.framework import LazyGroup, settings_options
 COMMANDS = {
     "doctor": ("aggregator.cli.doctor:doctor", "Check that everything counterfoil needs is here."),
     "account": ("aggregator.cli.account:account", "Make accounts and link addresses to them."),
+    "snapshot": ("aggregator.cli.snapshot:snapshot", "Read an account from its chains at one moment."),
     "policy": ("aggregator.cli.policy:policy", "Build, show and check risk policies."),
 }
 

@@ -111,7 +111,7 @@ def _render_instruments(console: Console, made: Policy) -> None:
         for i in made.instruments
     ]
     columns = (">Id", "Instrument", "Kind", "Class", "Group", ">Mark USD", ">Worst P&L", ">IM add-on +/-")
-    console.print(tables.table("Instruments (USD per unit)", columns, rows))
+    console.print(tables.Table("Instruments (USD per unit)", columns, rows).draw())
 
 
 def _render_groups(console: Console, made: Policy) -> None:
@@ -134,7 +134,9 @@ def _render_groups(console: Console, made: Policy) -> None:
                     )
                 )
     columns = ("Group", ">Line", ">IM USD per unit", ">IM offset USD", ">MM USD per unit", ">MM offset USD")
-    console.print(tables.table("Haircut lines on the net quantity (the highest line counts)", columns, rows))
+    console.print(
+        tables.Table("Haircut lines on the net quantity (the highest line counts)", columns, rows).draw()
+    )
 
 
 def _render_classes(console: Console, made: Policy) -> None:
@@ -146,4 +148,4 @@ def _render_classes(console: Console, made: Policy) -> None:
         f"scan factor IM {tables.rate(made.scan_factor_im_e6)}, MM {tables.rate(made.scan_factor_mm_e6)}"
     )
     columns = ("Class", *(f">{name}" for name in made.classes))
-    console.print(tables.table(f"Correlation between classes ({factors})", columns, rows))
+    console.print(tables.Table(f"Correlation between classes ({factors})", columns, rows).draw())

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ from aggregator.fixed import format_decimal, format_down, format_up
 from aggregator.model.units import E20_PER_USD_E6
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.table import Table as RichTable
 
 USD_DIGITS = 6
 VALUE_DIGITS = 20
@@ -20,20 +21,30 @@ SHORT_HEX_HEAD = 10
 SHORT_HEX_TAIL = 6
 
 
-def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], *, total: int = 0) -> Table:
-    """A table; a column name that starts with ">" is right-aligned, the last `total` rows stand apart."""
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows of text. A column name that starts with ">" is right-aligned; the last `total` rows stand apart."""
 
-    made = Table(title=title or None, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
-    for name in columns:
-        made.add_column(name.removeprefix(">"), justify="right" if name.startswith(">") else "left")
-    listed = list(rows)
-    for n, row in enumerate(listed):
-        last_before_total = bool(total) and n == len(listed) - total - 1
-        made.add_row(*(Text(cell) for cell in row), end_section=last_before_total)
-    return made
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    total: int = 0
+
+    def draw(self) -> RichTable:
+        """The table for a rich console."""
+        from rich import box
+        from rich.table import Table as RichTable
+        from rich.text import Text
+
+        made = RichTable(
+            title=self.title or None, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD
+        )
+        for name in self.columns:
+            made.add_column(name.removeprefix(">"), justify="right" if name.startswith(">") else "left")
+        before_total = len(self.rows) - self.total - 1 if self.total else None
+        for n, row in enumerate(self.rows):
+            made.add_row(*(Text(cell) for cell in row), end_section=n == before_total)
+        return made
 
 
 def usd_down(value_e6: int, places: int = 2) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from aggregator.cli.framework import Settings
-from aggregator.cli.tables import table
+from aggregator.cli.tables import Table
 from aggregator.model.errors import CounterfoilError
 
 if TYPE_CHECKING:
@@ -91,12 +91,12 @@ class Stage:
         """One plain sentence."""
         self._print(f"{INDENT}{_escape(text)}")
 
-    def show(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, total: int = 0) -> None:
+    def show(self, table: Table) -> None:
         """A table."""
         if not self._settings.json:
             from rich.padding import Padding
 
-            self._settings.console.print(Padding(table(title, columns, rows, total=total), (0, 0, 0, 1)))
+            self._settings.console.print(Padding(table.draw(), (0, 0, 0, 1)))
 
     def confirm(self, holds: bool, what: str) -> None:
         """Stop the demo when `what` does not hold."""

@@ -1,0 +1,63 @@
+"""Links an address to an account by its own signature: signed here, signed elsewhere, or by a contract account."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from eth_account import Account as EthAccount
+
+from aggregator.model.errors import InputError
+from aggregator.store import Account, Link, read_secret
+from chains import ownership
+from chains.typed_data import DOMAIN, LINK
+
+_ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}", re.ASCII)
+_SIGNATURE = re.compile(r"0x(?:[0-9a-fA-F]{2})+", re.ASCII)
+
+
+def parse_address(text: str) -> str:
+    """An address given by a user, in the lower-case form that everything here uses; raises InputError."""
+    if _ADDRESS.fullmatch(text) is None:
+        raise InputError(f"{text[:60]!r} is not an address; give 20 bytes as 0x hex")
+    return text.lower()
+
+
+def message_to_sign(account: Account, address: str, now: int) -> dict[str, Any]:
+    """The EIP-712 typed data that the owner of `address` signs, as wallets take it."""
+    return {
+        "types": {
+            "EIP712Domain": [{"name": "name", "type": "string"}, {"name": "version", "type": "string"}],
+            **LINK,
+        },
+        "domain": DOMAIN,
+        "primaryType": "Link",
+        "message": {
+            "accountId": str(account.account_id),
+            "owner": parse_address(address),
+            "issuedAt": str(now),
+        },
+    }
+
+
+def sign_with_key_file(account: Account, address: str, now: int, key_file: Path) -> str:
+    """The link's signature by the key in a file.
+
+    Raises KeyFileError for a bad file, ProofRefusedError when the key is not that of the address.
+    """
+    signer = EthAccount.from_key(read_secret(key_file, "address key").to_bytes(32, "big"))
+    return "0x" + ownership.Link(account.account_id, parse_address(address), now).sign(signer).hex()
+
+
+def make_link(account: Account, address: str, issued_at: int, signature: str, now: int) -> Link:
+    """A link whose signature was checked.
+
+    Raises InputError for malformed hex, ProofRefusedError when the signature is not the address's.
+    """
+    owner = parse_address(address)
+    if _SIGNATURE.fullmatch(signature) is None:
+        raise InputError("the signature is not 0x hex; give what the wallet returned")
+    statement = ownership.Link(account.account_id, owner, issued_at)
+    ownership.verify_link(statement, bytes.fromhex(signature[2:]), now)
+    return Link(address=owner, account=account.name, issued_at=issued_at, signature=signature.lower())
