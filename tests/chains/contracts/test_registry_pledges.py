@@ -1,0 +1,288 @@
+"""Pledges: never more than is proven and fresh, over all venues together."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+
+import pytest
+
+from aggregator.model.policy import Level
+from chains.contracts.registry import pledge_call, poke_call, release_call
+from tests.chains.contracts.world import ACCOUNT_ID, USD, Receipt, RefusedError, World
+
+pytestmark = pytest.mark.anvil
+
+
+async def pledge(world: World, venue: str, usd: int) -> Receipt:
+    """Pledge whole dollars as `venue`."""
+    return await world.send(pledge_call(ACCOUNT_ID, usd * USD), sender=venue)
+
+
+async def release(world: World, venue: str, usd: int) -> Receipt:
+    """Release whole dollars as `venue`."""
+    return await world.send(release_call(ACCOUNT_ID, usd * USD), sender=venue)
+
+
+async def show(
+    world: World, venue: str, usd: int, *, cut: int, level: Level = Level.IM, lasts: int = 1000
+) -> Receipt:
+    """Submit a proof of `usd` addressed to `venue`."""
+    s = await world.submission(
+        venue=venue, amount_usd_e6=usd * USD, cut_time=cut, level=level, expiry=await world.now() + lasts
+    )
+    return await world.prove_and_submit(s)
+
+
+async def test_the_same_collateral_cannot_back_two_venues(world: World) -> None:
+    a, b, c = world.venues
+    cut = await world.now() - 100
+    await show(world, a, 1000, cut=cut)
+    await show(world, b, 600, cut=cut)
+    receipt = await pledge(world, a, 700)
+    assert receipt.only("Pledged") == {
+        "accountId": ACCOUNT_ID,
+        "venue": a.lower(),
+        "amount": 700 * USD,
+        "total": 700 * USD,
+    }
+    with pytest.raises(
+        RefusedError, match=r"would be 1 001\.000000 USD over all venues and 1 000\.000000 USD"
+    ):
+        await pledge(world, b, 301)
+    await pledge(world, b, 300)
+    with pytest.raises(RefusedError, match="OverPledged"):
+        await pledge(world, a, 1)
+    with pytest.raises(RefusedError, match=r"has shown venue .* no proof"):
+        await pledge(world, c, 1)
+    await release(world, a, 200)
+    await pledge(world, b, 200)
+    assert await world.reader.pledged(ACCOUNT_ID) == 1000 * USD
+    assert await world.reader.available(ACCOUNT_ID) == 0
+    assert await world.reader.pledge_of(ACCOUNT_ID, b) == 500 * USD
+
+
+async def test_a_venue_pledges_no_more_than_it_was_shown(world: World) -> None:
+    """The holder showed this venue 100 USD, whatever it showed another."""
+    a, b, _ = world.venues
+    cut = await world.now() - 100
+    await show(world, a, 1000, cut=cut)
+    await show(world, b, 100, cut=cut)
+    await pledge(world, b, 60)
+    with pytest.raises(RefusedError, match="PledgeAboveProof"):
+        await pledge(world, b, 41)
+    await pledge(world, b, 40)
+
+
+async def test_a_stale_proof_opens_no_pledge(world: World) -> None:
+    """Neither a stale proof of the venue's own nor a stale proof of the account."""
+    a, b, _ = world.venues
+    cut = await world.now() - 100
+    await show(world, a, 1000, cut=cut, lasts=200)
+    await show(world, b, 500, cut=cut, lasts=900)
+    await world.travel(300)
+    with pytest.raises(RefusedError, match=r"NoFreshProof.* ran out at"):
+        await pledge(world, a, 1)
+    # Of one cut the larger amount stood, and it ran out.
+    with pytest.raises(RefusedError, match="OverPledged"):
+        await pledge(world, b, 1)
+    assert await world.reader.available(ACCOUNT_ID) == 0
+    assert await world.reader.is_good(ACCOUNT_ID, b)
+    assert not await world.reader.is_good(ACCOUNT_ID, a)
+
+
+async def test_maintenance_proofs_keep_good_but_open_nothing(world: World) -> None:
+    """After an MM proof of a later cut: no margin call, good to the venue, no new pledge until an IM proof."""
+    a, b, _ = world.venues
+    cut = await world.now() - 100
+    await show(world, a, 1000, cut=cut)
+    await pledge(world, a, 800)
+    receipt = await show(world, a, 900, cut=cut + 1, level=Level.MM)
+    assert receipt.names == ["Recorded"]
+    assert await world.reader.is_good(ACCOUNT_ID, a)
+    assert await world.reader.available(ACCOUNT_ID) == 0
+    with pytest.raises(RefusedError, match="NotInitialMargin"):
+        await pledge(world, a, 1)
+    await show(world, b, 900, cut=cut + 1)
+    await pledge(world, b, 100)
+    receipt = await show(world, a, 700, cut=cut + 2, level=Level.MM)
+    assert receipt.only("MarginCall") == {"accountId": ACCOUNT_ID, "proven": 700 * USD, "pledged": 900 * USD}
+    assert not await world.reader.is_good(ACCOUNT_ID, a)
+
+
+async def test_margin_call_and_its_end(world: World) -> None:
+    """A smaller newer proof calls; a larger one, or a release, ends the call."""
+    a, b, _ = world.venues
+    cut = await world.now() - 100
+    await show(world, a, 1000, cut=cut)
+    await pledge(world, a, 1000)
+    receipt = await show(world, b, 600, cut=cut + 1)
+    assert receipt.names == ["Recorded", "MarginCall"]
+    assert (await world.reader.account(ACCOUNT_ID)).called
+    assert not await world.reader.is_good(ACCOUNT_ID, a)
+    with pytest.raises(RefusedError, match="AlreadyCalled"):
+        await world.send(poke_call(ACCOUNT_ID))
+    assert (await release(world, a, 399)).names == ["Released"]
+    assert (await release(world, a, 1)).names == ["Released", "MarginRestored"]
+    assert await world.reader.is_good(ACCOUNT_ID, a)
+    receipt = await show(world, b, 100, cut=cut + 2)
+    assert receipt.names == ["Recorded", "MarginCall"]
+    receipt = await show(world, a, 600, cut=cut + 3)
+    assert receipt.names == ["Recorded", "MarginRestored"]
+    assert not (await world.reader.account(ACCOUNT_ID)).called
+
+
+async def test_poke_calls_an_account_whose_proof_ran_out(world: World) -> None:
+    a, *_ = world.venues
+    await show(world, a, 1000, cut=await world.now() - 100, lasts=500)
+    with pytest.raises(RefusedError, match="StillCovered"):
+        await world.send(poke_call(ACCOUNT_ID))
+    await pledge(world, a, 10)
+    with pytest.raises(RefusedError, match="StillCovered"):
+        await world.send(poke_call(ACCOUNT_ID))
+    await world.travel(600)
+    assert not await world.reader.is_good(ACCOUNT_ID, a)
+    receipt = await world.send(poke_call(ACCOUNT_ID), sender=world.net.accounts[9].address)
+    assert receipt.only("MarginCall") == {"accountId": ACCOUNT_ID, "proven": 0, "pledged": 10 * USD}
+    assert (await release(world, a, 10)).names == ["Released", "MarginRestored"]
+
+
+async def test_release_gives_back_only_ones_own(world: World) -> None:
+    a, b, _ = world.venues
+    cut = await world.now() - 100
+    await show(world, a, 1000, cut=cut)
+    await show(world, b, 1000, cut=cut)
+    await pledge(world, a, 500)
+    with pytest.raises(RefusedError, match="ReleaseAbovePledge"):
+        await release(world, b, 1)
+    with pytest.raises(RefusedError, match="ReleaseAbovePledge"):
+        await release(world, a, 501)
+    for call in (pledge_call(ACCOUNT_ID, 0), release_call(ACCOUNT_ID, 0)):
+        with pytest.raises(RefusedError, match="ZeroAmount"):
+            await world.send(call, sender=a)
+    with pytest.raises(RefusedError, match="AmountTooLarge"):
+        await world.send(pledge_call(ACCOUNT_ID, 2**256 - 1), sender=a)
+
+
+@dataclass
+class Model:
+    """The registry's pledge rules in plain Python: the reference the contract is compared with."""
+
+    cut: int = 0
+    lanes: dict[Level, tuple[int, int]] = field(default_factory=dict)
+    records: dict[str, tuple[int, int, int, Level]] = field(default_factory=dict)
+    pledges: dict[str, int] = field(default_factory=dict)
+
+    def fresh(self, level: Level, now: int) -> int:
+        """The fresh amount proven at `level`."""
+        amount, until = self.lanes.get(level, (0, 0))
+        return amount if now <= until else 0
+
+    def show(self, venue: str, amount: int, cut: int, level: Level, until: int, now: int) -> bool:
+        """Record a proof; False when it is of an earlier cut."""
+        if cut < self.cut:
+            return False
+        if cut > self.cut:
+            self.cut, self.lanes = cut, {}
+        if self.stronger(self.lanes.get(level, (0, 0)), (amount, until), now):
+            self.lanes[level] = (amount, until)
+        old_cut, old_until, old_amount, old_level = self.records.get(venue, (0, 0, 0, Level.MM))
+        if (
+            cut > old_cut
+            or now > old_until
+            or level > old_level
+            or (level == old_level and self.stronger((old_amount, old_until), (amount, until), now))
+        ):
+            self.records[venue] = (cut, until, amount, level)
+        return True
+
+    @staticmethod
+    def stronger(old: tuple[int, int], new: tuple[int, int], now: int) -> bool:
+        """Whether `new` (amount, until) stands instead of `old`."""
+        return now > old[1] or new > old
+
+    def pledge(self, venue: str, amount: int, now: int) -> bool:
+        """Pledge; False when it is refused."""
+        _, until, shown, level = self.records.get(venue, (0, 0, 0, Level.MM))
+        own = self.pledges.get(venue, 0) + amount
+        total = sum(self.pledges.values()) + amount
+        if now > until or level is not Level.IM or own > shown or total > self.fresh(Level.IM, now):
+            return False
+        self.pledges[venue] = own
+        return True
+
+    def good(self, venue: str, now: int) -> bool:
+        """isGood()."""
+        covered = max(self.fresh(Level.IM, now), self.fresh(Level.MM, now))
+        return (
+            now <= self.records.get(venue, (0, 0, 0, Level.MM))[1] and sum(self.pledges.values()) <= covered
+        )
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+async def test_the_contract_follows_the_model(world: World, seed: int) -> None:
+    """Random proofs, pledges, releases and waits: contract and model agree after each step."""
+    rng = random.Random(seed)
+    model = Model()
+    base = await world.now()
+    accepted = refused = 0
+    for step in range(60):
+        venue = rng.choice(world.venues)
+        amount = rng.randrange(1, 500)
+        ok, done = True, True
+        # The step is at least 5 s into the chain's future, so that `now` is known when it runs.
+        now = await world.now() + rng.choice([5, 5, 5, 60])
+        action = rng.choice(["show", "show", "pledge", "pledge", "release"])
+        if action == "show":
+            cut = base - 100 + step + rng.choice([-2, 0, 0, 1])
+            level = rng.choice([Level.IM, Level.IM, Level.MM])
+            s = await world.submission(
+                venue=venue,
+                amount_usd_e6=amount,
+                cut_time=cut,
+                level=level,
+                expiry=now + rng.choice([30, 300]) + step,
+                attestation_expiry=now + 5000,
+            )
+            await world.prove(s)
+            now = max(now, await world.now() + 5)
+            await world.net.next_timestamp(now)
+            ok = model.show(venue, amount, cut, level, s.expiry, now)
+            done = await attempt(world.submit(s))
+        elif action == "pledge":
+            await world.net.next_timestamp(now)
+            ok = model.pledge(venue, amount, now)
+            done = await attempt(world.send(pledge_call(ACCOUNT_ID, amount), sender=venue))
+        else:
+            await world.net.next_timestamp(now)
+            own = model.pledges.get(venue, 0)
+            amount = min(amount, own + 1)
+            if ok := amount <= own:
+                model.pledges[venue] = own - amount
+            done = await attempt(world.send(release_call(ACCOUNT_ID, amount), sender=venue))
+        assert ok == done, (step, action)
+        accepted, refused = accepted + done, refused + (not done)
+        if not done:
+            await world.net.mine()
+        block_time = await world.now()
+        state = await world.reader.account(ACCOUNT_ID)
+        assert state.pledged_usd_e6 == sum(model.pledges.values())
+        assert (state.initial_usd_e6, state.initial_until) == model.lanes.get(Level.IM, (0, 0))
+        assert (state.maintenance_usd_e6, state.maintenance_until) == model.lanes.get(Level.MM, (0, 0))
+        for each in world.venues:
+            assert await world.reader.pledge_of(ACCOUNT_ID, each) == model.pledges.get(each, 0)
+            assert await world.reader.is_good(ACCOUNT_ID, each) in {
+                model.good(each, block_time),
+                model.good(each, block_time + 1),
+            }
+    assert accepted > 10
+    assert refused > 5
+
+
+async def attempt(action: object) -> bool:
+    """True when the transaction went through, False when the contract refused it."""
+    try:
+        await action  # type: ignore[misc]
+    except RefusedError:
+        return False
+    return True
