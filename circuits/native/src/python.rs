@@ -30,21 +30,22 @@ impl From<Error> for PyErr {
     }
 }
 
+/// Runs `work`; a panic becomes its message.
+fn caught<T>(work: impl FnOnce() -> T) -> std::result::Result<T, String> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|payload| {
+        let text = payload.downcast_ref::<String>().map(String::as_str);
+        let reason = text.or_else(|| payload.downcast_ref::<&str>().copied());
+        reason.unwrap_or("no reason given").to_string()
+    })
+}
+
 /// Runs `work` without the interpreter lock; a panic becomes `RuntimeError`.
 fn guard<T: Send>(py: Python<'_>, work: impl FnOnce() -> Result<T> + Send) -> PyResult<T> {
-    let outcome = py.detach(|| catch_unwind(AssertUnwindSafe(work)));
-    match outcome {
+    match py.detach(|| caught(work)) {
         Ok(result) => result.map_err(PyErr::from),
-        Err(payload) => {
-            let reason = payload
-                .downcast_ref::<String>()
-                .map(String::as_str)
-                .or_else(|| payload.downcast_ref::<&str>().copied())
-                .unwrap_or("no reason given");
-            Err(PyRuntimeError::new_err(format!(
-                "the proving core failed ({reason}): this is a bug, report it"
-            )))
-        }
+        Err(reason) => Err(PyRuntimeError::new_err(format!(
+            "the proving core failed ({reason}): this is a bug, report it"
+        ))),
     }
 }
 
@@ -265,4 +266,28 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(setup_dev, module)?)?;
     module.add_function(wrap_pyfunction!(alpha_beta, module)?)?;
     module.add_function(wrap_pyfunction!(py_verify, module)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_becomes_its_message() {
+        assert_eq!(caught(|| 7), Ok(7));
+        assert_eq!(caught(|| -> u8 { panic!("plain") }), Err("plain".to_string()));
+        assert_eq!(caught(|| -> u8 { panic!("of {}", 3) }), Err("of 3".to_string()));
+    }
+
+    #[test]
+    fn a_panic_in_a_parallel_task_is_caught() {
+        use rayon::prelude::*;
+        let sum = caught(|| {
+            (0..100)
+                .into_par_iter()
+                .map(|i| if i == 50 { panic!("inside") } else { i })
+                .sum::<i32>()
+        });
+        assert_eq!(sum, Err("inside".to_string()));
+    }
 }

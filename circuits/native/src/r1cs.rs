@@ -9,7 +9,7 @@ use ark_bn254::Fr;
 
 use crate::binfile::{self, Section, Sections, Writer};
 use crate::circuit::Circuit;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::field;
 use crate::invalid;
 use crate::matrix::{coefficient_table, Matrix, Term};
@@ -106,7 +106,10 @@ pub fn read(path: &Path) -> Result<Circuit> {
         }
     }
     body.end()?;
-    Circuit::from_matrices(n_wires, n_public, n_inputs, reader.table, matrices)
+    Circuit::from_matrices(n_wires, n_public, n_inputs, reader.table, matrices).map_err(|error| match error {
+        Error::Invalid(reason) => Error::Invalid(format!("{}: {reason}", file.name())),
+        other => other,
+    })
 }
 
 /// Reads terms and collects their coefficients in one table.
