@@ -36,11 +36,13 @@ class AttestationRequest:
 
 
 def coverage(snapshot: Snapshot) -> str:
-    """What was read, as the attestation names it: the hash of every (chain, kind, method), 0x hex."""
-    rows = sorted({(r.chain, r.kind, r.method.value) for r in snapshot.readings})
-    listed: list[object] = [{"chain": c, "kind": k, "method": m} for c, k, m in rows]
-    chains: list[object] = [anchor.chain for anchor in snapshot.anchors]
-    return "0x" + keccak(canonical_json({"chains": chains, "readings": listed})).hex()
+    """What was looked at, whatever the balances were: the hash of every (chain, instrument, kind) read, 0x hex.
+
+    It is the same for all accounts that are read with the same configuration, so a registry can list it.
+    """
+    rows = sorted({(r.chain, r.instrument, r.kind) for r in snapshot.readings})
+    listed: list[object] = [{"chain": c, "instrument": i, "kind": k} for c, i, k in rows]
+    return "0x" + keccak(canonical_json(listed)).hex()
 
 
 def attest(

@@ -45,6 +45,7 @@ class VenueRules:
     level: Level
     attestors: tuple[str, ...]
     threshold: int
+    coverages: tuple[str, ...]
     policies: Mapping[int, PolicyHeader]
     verification_keys: Mapping[str, AcceptedKey]
     max_age_s: int
@@ -198,7 +199,14 @@ def _policy(bundle: Bundle, rules: VenueRules, now: int) -> str:
 
 
 def _attestations(bundle: Bundle, rules: VenueRules, now: int) -> str:
-    signers = check_m_of_n(attested_alike(bundle), rules.attestors, rules.threshold, now)
+    signed = attested_alike(bundle)
+    signers = check_m_of_n(signed, rules.attestors, rules.threshold, now)
+    covered = signed[0].attestation.coverage
+    if covered not in rules.coverages:
+        raise ProofRefusedError(
+            f"the attestors read the coverage {covered}, which this venue does not accept; "
+            "ask for a snapshot of every chain and asset it lists"
+        )
     return f"{len(signers)} of {len(rules.attestors)} attestors, {rules.threshold} needed"
 
 
