@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import subprocess
 import sys
@@ -12,10 +13,19 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from aggregator.cli.framework import Settings, pass_settings, settings_options
-from aggregator.model.errors import InputError, ToolMissingError
+from aggregator.cli.networks import chosen_networks, networks_option
+from aggregator.model.errors import (
+    ChainError,
+    ChainUnreachableError,
+    ConfigError,
+    InputError,
+    ToolMissingError,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from chains.networks import Network
 
 MIN_PYTHON: Final = (3, 11)
 MIN_NODE: Final = 20
@@ -24,7 +34,10 @@ TOOL_TIMEOUT_S: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at: its state ("ok", "missing" or "not set"), what was found, what to do."""
+    """One thing that was looked at: its state, what was found, and what to do.
+
+    States: "ok"; "missing", a command needs it; "not set", only reading that network needs it; "unreachable".
+    """
 
     name: str
     state: str
@@ -93,16 +106,40 @@ def _home(settings: Settings) -> Finding:
     return Finding("home", "ok", f"{settings.home.root} ({count} accounts)")
 
 
+async def _network(network: Network) -> Finding:
+    try:
+        network.urls()
+    except ConfigError as error:
+        return Finding(network.name, "not set", str(error), "needed only to read this network")
+    chain = network.connect()
+    try:
+        async with chain:
+            head = await chain.call("eth_blockNumber")
+    except ChainError as error:
+        return Finding(network.name, "unreachable", str(error), "check the URL and the connection")
+    return Finding(network.name, "ok", f"{len(chain.active)} endpoints of {network.chain}, at block {head}")
+
+
+def _networks(paths: tuple[str, ...]) -> list[Finding]:
+    networks = chosen_networks(paths)
+
+    async def all_of_them() -> list[Finding]:
+        return await asyncio.gather(*(_network(network) for network in networks))
+
+    return asyncio.run(all_of_them())
+
+
 @click.command()
+@networks_option
 @settings_options
 @pass_settings
-def doctor(settings: Settings) -> None:
+def doctor(settings: Settings, network_paths: tuple[str, ...]) -> None:
     """Check that everything counterfoil needs is here.
 
     What is missing is named with what to do about it.
     """
     checks: list[Callable[[], Finding]] = [_python, _native, _node, _anvil, lambda: _home(settings)]
-    findings = [check() for check in checks]
+    findings = [*(check() for check in checks), *_networks(network_paths)]
 
     def render(console: Console) -> None:
         from aggregator.cli.tables import Table
@@ -116,7 +153,14 @@ def doctor(settings: Settings) -> None:
     ]
     settings.show(data, render)
     missing = [f.name for f in findings if f.state == "missing"]
-    if missing and settings.json:
-        raise click.exceptions.Exit(ToolMissingError.exit_code)
-    if missing:
-        raise ToolMissingError(f"{', '.join(missing)} missing; do what the table says and run it again")
+    silent = [f.name for f in findings if f.state == "unreachable"]
+    advice = "do what the table says and run it again"
+    error = (
+        ToolMissingError(f"{', '.join(missing)} missing; {advice}")
+        if missing
+        else ChainUnreachableError(f"{', '.join(silent)} unreachable; {advice}")
+    )
+    if settings.json and (missing or silent):
+        raise click.exceptions.Exit(error.exit_code)
+    if missing or silent:
+        raise error

@@ -55,3 +55,32 @@ def invoke(home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.M
         return Outcome(code, *capsys.readouterr())
 
     return call
+
+
+NETWORK = """
+name = "Nowhere"
+chain_id = 31337999
+endpoints = ["http://127.0.0.1:9"]
+
+[native]
+symbol = "ETH"
+
+[rpc]
+timeout_s = 1
+attempts = 1
+"""
+
+
+@pytest.fixture
+def dead_network(tmp_path: Path) -> Path:
+    """A network file whose only endpoint answers nothing (port 9, discard)."""
+    path = tmp_path / "nowhere.toml"
+    path.write_text(NETWORK)
+    return path
+
+
+@pytest.fixture
+def unset_network(dead_network: Path) -> Path:
+    """The same network with its endpoint left to a variable that nobody sets."""
+    dead_network.write_text(NETWORK.replace("http://127.0.0.1:9", "${COUNTERFOIL_TEST_RPC}"))
+    return dead_network

@@ -130,23 +130,54 @@ def test_json_may_stand_before_or_after_the_command(invoke: Invoke) -> None:
     assert invoke("account", "list", "--json").data == []
 
 
-def test_doctor_finds_what_is_installed(invoke: Invoke, home: Path) -> None:
-    result = invoke("doctor", "--json")
-    states = {finding["name"]: finding["state"] for finding in result.data}
-    assert states["Python"] == states["Rust core"] == "ok"
+def test_doctor_finds_what_is_installed(invoke: Invoke, home: Path, unset_network: Path) -> None:
+    result = invoke("doctor", "--json", "--networks", unset_network)
+    findings = {finding["name"]: finding for finding in result.data}
+    assert result.code == 0
+    assert findings["Python"]["state"] == findings["Rust core"]["state"] == "ok"
+    assert findings["Nowhere"]["state"] == "not set"
+    assert "COUNTERFOIL_TEST_RPC" in findings["Nowhere"]["found"]
     assert not home.exists()
 
 
-def test_doctor_says_what_to_do_about_a_missing_tool(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doctor_says_what_to_do_about_a_missing_tool(
+    invoke: Invoke, unset_network: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
     monkeypatch.setenv("COUNTERFOIL_ANVIL", "/nonexistent/anvil")
-    result = invoke("doctor")
+    result = invoke("doctor", "--networks", unset_network)
     assert result.code == 7
     assert "install Node.js" in result.out
     assert "error: Node.js, anvil missing" in result.err
-    states = {finding["name"]: finding for finding in invoke("doctor", "--json").data}
+    as_json = invoke("doctor", "--networks", unset_network, "--json")
+    states = {finding["name"]: finding for finding in as_json.data}
+    assert as_json.code == 7
     assert states["Node.js"]["state"] == "missing"
     assert states["anvil"]["advice"] == "run: make setup"
+
+
+def test_doctor_names_an_unreachable_network(invoke: Invoke, dead_network: Path) -> None:
+    result = invoke("doctor", "--networks", dead_network)
+    assert result.code == 3
+    assert "error: Nowhere unreachable" in result.err
+    as_json = invoke("doctor", "--networks", dead_network, "--json")
+    assert as_json.code == 3
+    assert {f["name"]: f["state"] for f in as_json.data}["Nowhere"] == "unreachable"
+
+
+def test_doctor_refuses_a_malformed_network_file(invoke: Invoke, dead_network: Path) -> None:
+    dead_network.write_text(dead_network.read_text().replace("chain_id = 31337999", "chain_id = 0"))
+    invoke("doctor", "--networks", dead_network).refused(2, "nowhere.toml.chain_id", "outside")
+    dead_network.write_text("name = [")
+    invoke("doctor", "--networks", dead_network).refused(2, "nowhere.toml is not TOML")
+    invoke("doctor", "--networks", dead_network.parent / "absent.toml").refused(2, "cannot be read")
+
+
+def test_two_files_for_one_chain_are_refused(invoke: Invoke, dead_network: Path) -> None:
+    other = dead_network.with_name("other.toml")
+    other.write_text(dead_network.read_text())
+    result = invoke("doctor", "--networks", dead_network, "--networks", other)
+    result.refused(2, "both describe eip155:31337999")
 
 
 def test_no_colour_codes_in_a_pipe_or_with_no_color(home: Path) -> None:
