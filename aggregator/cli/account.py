@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from aggregator.cli.framework import Settings, pass_settings, settings_options
+from aggregator.cli.networks import chosen_networks, networks_option
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -28,7 +29,7 @@ def _account_json(made: Account, links: list[Link]) -> dict[str, object]:
         "subAccount": made.sub_account,
         "keyFile": made.key_file,
         "createdAt": made.created_at,
-        "links": [{"address": link.address, "issuedAt": link.issued_at} for link in links],
+        "links": [{"address": link.holder, "issuedAt": link.issued_at} for link in links],
     }
 
 
@@ -76,7 +77,7 @@ def list_accounts(settings: Settings) -> None:
         table = Table("Account", "Id", "Sub", "Linked addresses")
         for made, links in found:
             short = f"0x{made.account_id:064x}"
-            addresses = "\n".join(link.address for link in links) or "none"
+            addresses = "\n".join(link.holder for link in links) or "none"
             table.add_row(made.name, f"{short[:10]}..{short[-6:]}", str(made.sub_account), addresses)
         console.print(table)
 
@@ -93,6 +94,8 @@ def list_accounts(settings: Settings) -> None:
 )
 @click.option("--signature", help="The address's EIP-712 signature, made elsewhere (0x hex).")
 @click.option("--issued-at", type=int, help="The Unix second that was signed with --signature.")
+@click.option("--chain", help="For a contract account (EIP-1271): the chain it is on, like eip155:1.")
+@networks_option
 @settings_options
 @pass_settings
 def link(
@@ -102,13 +105,15 @@ def link(
     key_file: Path | None,
     signature: str | None,
     issued_at: int | None,
+    chain: str | None,
+    network_paths: tuple[str, ...],
 ) -> None:
     """Link an address to the account NAME with the address's own signature.
 
     Without --key-file and --signature nothing is stored: the message to sign is printed, for any wallet
     that signs EIP-712 typed data.
     """
-    from aggregator.cli.linking import make_link, message_to_sign, sign_with_key_file
+    from aggregator.cli.linking import checked_link, message_to_sign, sign_with_key_file
 
     now = int(time.time())
     with settings.home.store() as store:
@@ -122,10 +127,11 @@ def link(
             return
         if key_file is not None:
             issued_at, signature = now, sign_with_key_file(holder, address, now, key_file)
-        made = make_link(holder, address, issued_at or 0, signature or "", now)
+        networks = chosen_networks(network_paths) if chain is not None else ()
+        made = checked_link(holder, address, issued_at or 0, signature or "", now, chain or "", networks)
         store.add_link(made)
 
     settings.show(
-        {"account": made.account, "address": made.address, "issuedAt": made.issued_at},
-        lambda console: console.print(f"{made.address} belongs to account {made.account}."),
+        {"account": made.account, "address": made.holder, "issuedAt": made.issued_at},
+        lambda console: console.print(f"{made.holder} belongs to account {made.account}."),
     )

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from eth_account import Account as EthAccount
 
-from aggregator.model.errors import InputError
+from aggregator.cli.networks import network_of
+from aggregator.model.anchors import parse_chain_id
+from aggregator.model.errors import InputError, ProofRefusedError
 from aggregator.store import Account, Link, read_secret
 from chains import ownership
+from chains.networks import Network
 from chains.typed_data import DOMAIN, LINK
 
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}", re.ASCII)
@@ -50,14 +55,36 @@ def sign_with_key_file(account: Account, address: str, now: int, key_file: Path)
     return "0x" + ownership.Link(account.account_id, parse_address(address), now).sign(signer).hex()
 
 
-def make_link(account: Account, address: str, issued_at: int, signature: str, now: int) -> Link:
-    """A link whose signature was checked.
+def checked_link(
+    account: Account,
+    address: str,
+    issued_at: int,
+    signature: str,
+    now: int,
+    chain: str = "",
+    networks: Sequence[Network] = (),
+) -> Link:
+    """A link whose signature was checked: by recovery, or for a contract account on `chain` by asking it.
 
-    Raises InputError for malformed hex, ProofRefusedError when the signature is not the address's.
+    Raises InputError for malformed hex, ProofRefusedError when the signature is not the address's, ChainError
+    when the contract cannot be asked.
     """
     owner = parse_address(address)
     if _SIGNATURE.fullmatch(signature) is None:
         raise InputError("the signature is not 0x hex; give what the wallet returned")
     statement = ownership.Link(account.account_id, owner, issued_at)
-    ownership.verify_link(statement, bytes.fromhex(signature[2:]), now)
-    return Link(address=owner, account=account.name, issued_at=issued_at, signature=signature.lower())
+    signed = bytes.fromhex(signature[2:])
+    if chain:
+        asyncio.run(_ask_contract(network_of(networks, parse_chain_id(chain)), statement, signed, now))
+    else:
+        ownership.verify_link(statement, signed, now)
+    return Link(owner, account.name, issued_at, signature.lower(), chain)
+
+
+async def _ask_contract(network: Network, link: ownership.Link, signature: bytes, now: int) -> None:
+    async with network.connect() as connected:
+        if not await ownership.is_contract(connected, link.owner):
+            raise ProofRefusedError(
+                f"{link.owner} is no contract on {network.name}; link it without --chain, with its own key"
+            )
+        await ownership.verify_contract_link(connected, link, signature, now)

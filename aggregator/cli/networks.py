@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -47,11 +47,11 @@ def chosen_networks(paths: tuple[str, ...]) -> tuple[Network, ...]:
     return tuple(found)
 
 
-def network_of(networks: tuple[Network, ...], chain_id: int) -> Network:
-    """The network with `chain_id`; raises ConfigError when none of them has it."""
+def network_of(networks: Sequence[Network], chain: str) -> Network:
+    """The network with the CAIP-2 id `chain`; raises ConfigError when none of them has it."""
     from aggregator.model.errors import ConfigError
 
     for network in networks:
-        if network.chain_id == chain_id:
+        if network.chain == chain:
             return network
-    raise ConfigError(f"no network file describes eip155:{chain_id}; add one with --networks")
+    raise ConfigError(f"no network file describes {chain}; add one with --networks")

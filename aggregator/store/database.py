@@ -38,12 +38,22 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """An address and the signature by which its owner joined it to an account."""
+    """An address and the signature by which its owner joined it to an account.
+
+    `chain` is "" for a key's own address, which is the same on every chain, and the CAIP-2 id for a contract
+    account, which belongs to its owner only where it was deployed.
+    """
 
     address: str
     account: str
     issued_at: int
     signature: str
+    chain: str = ""
+
+    @property
+    def holder(self) -> str:
+        """The address, or for a contract account its CAIP-10 id."""
+        return f"{self.chain}:{self.address}" if self.chain else self.address
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,18 +172,19 @@ class Store:
         table = schema.links
         with self._transaction() as connection:
             owner = connection.execute(
-                sa.select(table.c.account).where(table.c.address == link.address)
+                sa.select(table.c.account).where(table.c.address == link.address).limit(1)
             ).scalar()
             if owner not in (None, link.account):
                 raise InputError(
                     f"address {link.address} is linked to account {owner!r} already; link another address"
                 )
-            connection.execute(sa.delete(table).where(table.c.address == link.address))
+            same = (table.c.address == link.address) & (table.c.chain == link.chain)
+            connection.execute(sa.delete(table).where(same))
             connection.execute(table.insert().values(**_fields(link)))
 
     def links(self, account: str | None = None) -> list[Link]:
         """The links of `account`, or all, by address."""
-        query = sa.select(schema.links).order_by(schema.links.c.address)
+        query = sa.select(schema.links).order_by(schema.links.c.address, schema.links.c.chain)
         if account is not None:
             query = query.where(schema.links.c.account == account)
         with self._transaction() as connection:

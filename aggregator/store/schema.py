@@ -25,7 +25,8 @@ accounts = Table(
 links = Table(
     "links",
     metadata,
-    Column("address", String(42), primary_key=True),  # one account per address
+    Column("address", String(42), primary_key=True),
+    Column("chain", String(64), primary_key=True),
     Column("account", String(64), ForeignKey("accounts.name"), nullable=False),
     Column("issued_at", Integer, nullable=False),
     Column("signature", Text, nullable=False),

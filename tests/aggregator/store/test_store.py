@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import stat
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -116,6 +117,16 @@ def test_an_address_belongs_to_one_account(home: Home, store: Store) -> None:
     store.add_link(_link("one", issued_at=7))
     assert store.links() == [_link("one", issued_at=7)]
     assert store.links("two") == []
+
+
+def test_a_contract_account_is_linked_chain_by_chain_to_one_account(home: Home, store: Store) -> None:
+    for name in ("one", "two"):
+        home.create_account(store, name, sub_account=0, key_file=None, now=1)
+    for chain in ("eip155:1", "eip155:10"):
+        store.add_link(replace(_link("one"), chain=chain))
+    assert [link.holder for link in store.links("one")] == [f"eip155:1:{ADDRESS}", f"eip155:10:{ADDRESS}"]
+    with pytest.raises(InputError, match="is linked to account 'one'"):
+        store.add_link(replace(_link("two"), chain="eip155:137"))
 
 
 @pytest.mark.parametrize("address", ["0xAB" + "ab" * 19, "ab" * 20, "0x12", ADDRESS + "\n"])
