@@ -1,0 +1,45 @@
+"""Gas of verification, submission, pledge and release on a local chain: python -m bench.gas."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from aggregator.service.submission import submission_of
+from bench.record import write
+from chains.contracts.calldata import proof_words
+from chains.contracts.coding import call_data
+from chains.contracts.registry import pledge_call, release_call
+from chains.devnet import devnet
+from tests.chains.contracts.world import attested
+from tests.test_end_to_end import HOLDER, USD, Scene
+
+
+async def measure() -> dict[str, Any]:
+    """Gas used by whole transactions, and of the verifier's execution alone."""
+    async with devnet(101) as net:
+        scene = await Scene.make(net)
+        world = scene.world
+        venue = world.venues[0]
+        bundle = await scene.bundle(venue, 1000 * USD)
+        submission = submission_of(bundle)
+        verify = call_data("Groth16Verifier", "verify", proof_words(submission.proof), bundle.public)
+        whole = await world.send(verify, to=world.verifier)
+        base = 21_000 + sum(4 if byte == 0 else 16 for byte in verify)
+        figures: dict[str, Any] = {"verify": {"transaction": whole.gas, "execution": whole.gas - base}}
+        first = await world.submit(submission)
+        three = attested(submission_of(await scene.bundle(venue, 1001 * USD)), world.attestors)
+        figures["submit"] = {
+            "firstOfAccount2Attestors": first.gas,
+            "next3Attestors": (await world.submit(three)).gas,
+        }
+        figures["pledge"] = {
+            "first": (await world.send(pledge_call(HOLDER.account_id, USD), sender=venue)).gas,
+            "next": (await world.send(pledge_call(HOLDER.account_id, USD), sender=venue)).gas,
+        }
+        figures["release"] = (await world.send(release_call(HOLDER.account_id, USD), sender=venue)).gas
+        return figures
+
+
+if __name__ == "__main__":
+    write("gas", {"hardfork": "prague", "gas": asyncio.run(measure())})
