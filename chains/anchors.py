@@ -55,10 +55,9 @@ async def take_anchor(
         ChainError: the block is more than `max_lag_s` older than the cut, or the chain began after it.
     """
     top = await _highest_common(chain, finality)
-    header = await _probe(chain, top)
-    if header.timestamp > cut:
-        header = await _search_back(chain, header, cut)
-    agreed = await _agreed_header(chain, header.number)
+    agreed = await _agreed_header(chain, top)
+    if agreed.timestamp > cut:
+        agreed = await _agreed_header(chain, await _search_back(chain, agreed, cut))
     if agreed.timestamp > cut:
         raise QuorumError(
             f"the endpoints of {chain.name} contradict themselves on block {agreed.number}; try again"
@@ -146,8 +145,8 @@ async def _highest_common(chain: Chain, finality: Finality) -> int:
     return sorted(numbers, reverse=True)[chain.quorum - 1]
 
 
-async def _search_back(chain: Chain, top: Header, cut: int) -> Header:
-    """The last block at or before `cut`, below `top`, which is after it."""
+async def _search_back(chain: Chain, top: Header, cut: int) -> int:
+    """The number of the last block at or before `cut`, below `top`, which is after it."""
     above, step = top, max(1, top.timestamp - cut)
     while True:
         if above.number == 0:
@@ -162,7 +161,7 @@ async def _search_back(chain: Chain, top: Header, cut: int) -> Header:
             below = middle
         else:
             above = middle
-    return below
+    return below.number
 
 
 async def _probe(chain: Chain, number: int) -> Header:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import aiohttp
@@ -61,6 +61,8 @@ class FaultyNode:
         self.delay_s = 0.0
         self.status = 200
         self.max_body = 1 << 30
+        self.refused: dict[str, str] = {}
+        self.before: dict[str, Callable[[], Awaitable[None]]] = {}
         self.methods: list[str] = []
         self.posts: list[list[str]] = []
         self.url = ""
@@ -77,8 +79,14 @@ class FaultyNode:
             return web.Response(status=self.status, text="out of order")
         async with aiohttp.ClientSession() as session, session.post(self.upstream, json=body) as upstream:
             answers = await upstream.json()
+        for call in calls:
+            if (hook := self.before.pop(call["method"], None)) is not None:
+                await hook()
         for call, answer in zip(calls, answers if isinstance(answers, list) else [answers], strict=True):
-            if "result" in answer:
+            if call["method"] in self.refused:
+                del answer["result"]
+                answer["error"] = {"code": -32601, "message": self.refused[call["method"]]}
+            elif "result" in answer:
                 answer["result"] = self.tamper(call["method"], call["params"], answer["result"])
         return web.json_response(answers)
 

@@ -1,0 +1,68 @@
+"""Kind `erc20`: a token whose balance is a stored number of base units (EIP-20)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from aggregator.model.errors import ChainError
+from chains.balances.asset import Amount, Asset, ProofForm
+from chains.multicall import Call, Outcome
+from chains.networks import Network, Token
+from chains.rpc import clean_text
+from chains.rpc.abi import encode_call
+
+_SYMBOL_LENGTH = 32
+
+
+class Erc20(Asset):
+    """A token balance, proven from the token's storage when the layout of its balances is known."""
+
+    kind = "erc20"
+    proof_form = ProofForm.MAPPING
+
+    def __init__(self, network: Network, token: Token) -> None:
+        self.label = network.instrument(token.symbol)
+        self.address = bytes.fromhex(token.address[2:])
+        self.layout = token.layout
+        self.token = token
+
+    def shared_calls(self) -> tuple[Call, ...]:
+        """Decimals and symbol, then what the kind needs."""
+        calls = encode_call("decimals()"), encode_call("symbol()"), *self.rate_calls()
+        return tuple(Call(self.address, data) for data in calls)
+
+    def rate_calls(self) -> tuple[bytes, ...]:
+        """Call data of the further reads of a derived kind."""
+        return ()
+
+    def holder_calls(self, holder: bytes) -> tuple[Call, ...]:
+        """balanceOf."""
+        return (Call(self.address, encode_call("balanceOf(address)", holder)),)
+
+    def amounts(self, shared: Sequence[Outcome], own: Sequence[Outcome]) -> list[Amount]:
+        """One amount in base units; the contract's decimals have to be the configured ones."""
+        decimals = shared[0].unsigned(f"decimals of {self.label}")
+        if decimals != self.token.decimals:
+            raise ChainError(
+                f"{self.label} has {decimals} decimals on chain and {self.token.decimals} in its network file; "
+                "correct the file"
+            )
+        raw = own[0].unsigned(f"the balance of {self.label}")
+        detail = {"symbolOnChain": symbol_text(shared[1]), **self.rate_detail(shared[2:])}
+        return [Amount(self.label, self.kind, "0x" + self.address.hex(), raw, decimals, detail)]
+
+    def rate_detail(self, rates: Sequence[Outcome]) -> dict[str, str]:
+        """What the further reads say, for the reading's detail."""
+        return {}
+
+
+def symbol_text(outcome: Outcome) -> str:
+    """A token's own symbol, harmless to print; "" when it has none. Some early tokens answer a bytes32."""
+    try:
+        if len(outcome.data) == 32:
+            text = outcome.data.rstrip(b"\x00").decode("utf-8", errors="replace")
+        else:
+            (text,) = (str(v) for v in outcome.decode(["string"], "symbol"))
+    except ChainError:
+        return ""
+    return clean_text(text, _SYMBOL_LENGTH)

@@ -1,0 +1,310 @@
+"""Network files: one TOML file per chain, read strictly.
+
+Every key is explained in configs/networks/ethereum.toml. A key that is unknown, missing, of the wrong type or out
+of range is a ConfigError that names the file and the key.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from eth_utils.address import is_checksum_address
+
+from aggregator.model.anchors import ChainId, Finality, eip155
+from aggregator.model.errors import ConfigError
+from aggregator.model.strictjson import JsonObject
+from chains.anchors import DEFAULT_MAX_LAG_S
+from chains.rpc import Chain, Endpoint, RpcSettings
+
+TOKEN_KINDS: Final = ("erc20", "erc4626", "staked")
+MAX_DECIMALS: Final = 30
+CASH: Final = "USD"
+"""Instrument of a ledger's cash leg."""
+
+_SYMBOL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+_-]{0,31}", re.ASCII)
+_VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}", re.ASCII)
+_RATE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\(\)", re.ASCII)
+_LAYOUT: Final = re.compile(r"(?:solidity|vyper):(?:0|[1-9][0-9]{0,3})|openzeppelin-7201|solady", re.ASCII)
+_WEEK_S: Final = 7 * 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class Native:
+    """The chain's own coin."""
+
+    symbol: str
+    decimals: int = 18
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A token contract. `layout` says where balances are stored; `rate` is a staked token's view function."""
+
+    symbol: str
+    kind: str
+    address: str
+    decimals: int
+    layout: str = ""
+    rate: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """A derivatives venue's position book: signed size and cash per market."""
+
+    name: str
+    address: str
+    markets: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """A Chainlink-style price feed of `base` in `quote`."""
+
+    base: str
+    quote: str
+    address: str
+    decimals: int
+    heartbeat_s: int
+
+    @property
+    def pair(self) -> str:
+        """For example "ETH/USD"."""
+        return f"{self.base}/{self.quote}"
+
+
+@dataclass(frozen=True, slots=True)
+class Sequencer:
+    """A roll-up's sequencer-uptime feed; prices are refused until `grace_s` after it came back up."""
+
+    address: str
+    grace_s: int
+
+
+@dataclass(frozen=True)
+class Network:
+    """One chain as its file describes it. `endpoints` are templates: their variables are not filled in."""
+
+    name: str
+    chain_id: int
+    endpoints: tuple[str, ...]
+    native: Native
+    quorum: int = 1
+    finality: Finality = Finality.FINALIZED
+    max_lag_s: int = DEFAULT_MAX_LAG_S
+    deadline_s: int = 60
+    rpc: RpcSettings = field(default_factory=RpcSettings)
+    tokens: tuple[Token, ...] = ()
+    ledgers: tuple[Ledger, ...] = ()
+    feeds: tuple[Feed, ...] = ()
+    sequencer: Sequencer | None = None
+    source: str = ""
+
+    @property
+    def chain(self) -> ChainId:
+        """CAIP-2 id."""
+        return eip155(self.chain_id)
+
+    def instrument(self, symbol: str) -> str:
+        """The instrument symbol of an asset on this chain, for example "USDC@eip155:8453"."""
+        return f"{symbol}@{self.chain}"
+
+    def urls(self, env: Mapping[str, str] = os.environ) -> list[str]:
+        """The endpoints whose variables `env` sets.
+
+        Raises:
+            ConfigError: fewer than `quorum` are left; names the variables, never their values.
+        """
+        unset: list[str] = []
+        urls: list[str] = []
+        for template in self.endpoints:
+            if missing := [name for name in _VARIABLE.findall(template) if not env.get(name)]:
+                unset += missing
+            else:
+                urls.append(_VARIABLE.sub(lambda match: env[match[1]], template))
+        if len(urls) < self.quorum:
+            hint = f"set {' and '.join(dict.fromkeys(unset))}" if unset else "add endpoints"
+            lower = ", or lower quorum and accept the lower trust" if self.quorum > 1 else ""
+            raise ConfigError(
+                f"{self.source or self.name}: endpoints has {len(urls)} usable entries and quorum asks for "
+                f"{self.quorum}; {hint}{lower}"
+            )
+        return urls
+
+    def connect(self, env: Mapping[str, str] = os.environ) -> Chain:
+        """The chain behind its endpoints, not opened yet (`async with network.connect() as chain`)."""
+        endpoints = [Endpoint(url, settings=self.rpc) for url in self.urls(env)]
+        return Chain(self.chain_id, endpoints, name=self.name, quorum=self.quorum)
+
+
+class _Table(JsonObject):
+    """A TOML table: unknown keys refused, defaults filled in for those in `optional`."""
+
+    def __init__(
+        self, value: object, where: str, required: Sequence[str], optional: Mapping[str, object] | None = None
+    ) -> None:
+        filled = {**(optional or {}), **value} if isinstance(value, dict) else value
+        super().__init__(filled, where, [*required, *(optional or {})], error=ConfigError)
+
+    def symbol(self, key: str) -> str:
+        """A ticker without "@"."""
+        return self.text(key, _SYMBOL)
+
+    def address(self, key: str) -> str:
+        """An address with a right EIP-55 checksum."""
+        value = self.text(key)
+        if not is_checksum_address(value):
+            self.fail(key, f"is {value[:60]!r}, not an address with a right EIP-55 checksum; correct it")
+        return value
+
+    def tables(self, key: str) -> list[tuple[object, str]]:
+        """The array of tables under `key`, each with its place for messages."""
+        return [(item, f"{self.where}.{key}[{n}]") for n, item in enumerate(self.list(key))]
+
+
+def load_network(path: Path | str) -> Network:
+    """Read and check one network file; raises ConfigError naming the file and the key."""
+    path = Path(path)
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read ({error.strerror}); check the path") from error
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path} is not TOML ({error}); correct it") from error
+    return parse_network(raw, str(path))
+
+
+def load_networks(folder: Path | str) -> tuple[Network, ...]:
+    """Every `*.toml` in `folder`, in order of chain id; raises ConfigError when two describe one chain."""
+    networks = sorted((load_network(p) for p in Path(folder).glob("*.toml")), key=lambda n: n.chain_id)
+    if not networks:
+        raise ConfigError(f"{folder} holds no network file (*.toml); check the path")
+    for first, second in itertools.pairwise(networks):
+        if first.chain_id == second.chain_id:
+            raise ConfigError(
+                f"{first.source} and {second.source} both describe chain {first.chain_id}; keep one"
+            )
+    return tuple(networks)
+
+
+def parse_network(raw: Mapping[str, Any], source: str) -> Network:
+    """A decoded network file into a checked Network; `source` is named in errors."""
+    optional = {
+        "quorum": 1,
+        "finality": Finality.FINALIZED.value,
+        "max_lag_s": DEFAULT_MAX_LAG_S,
+        "deadline_s": 60,
+        "rpc": {},
+        "tokens": [],
+        "ledgers": [],
+        "feeds": [],
+        "sequencer": None,
+    }
+    top = _Table(dict(raw), source, ("name", "chain_id", "endpoints", "native"), optional)
+    finality = top.text("finality")
+    if finality not in set(Finality):
+        top.fail("finality", f"is {finality!r}; use one of {', '.join(Finality)}")
+    network = Network(
+        name=top.text("name", max_length=60),
+        chain_id=top.number("chain_id", 1),
+        endpoints=top.texts("endpoints"),
+        native=_native(_Table(top.value["native"], f"{source}.native", ("symbol",), {"decimals": 18})),
+        quorum=top.number("quorum", 1, 16),
+        finality=Finality(finality),
+        max_lag_s=top.number("max_lag_s", 1, _WEEK_S),
+        deadline_s=top.number("deadline_s", 1, 3600),
+        rpc=_rpc(top.value["rpc"], f"{source}.rpc"),
+        tokens=tuple(_token(item, where) for item, where in top.tables("tokens")),
+        ledgers=tuple(_ledger(item, where) for item, where in top.tables("ledgers")),
+        feeds=tuple(_feed(item, where) for item, where in top.tables("feeds")),
+        sequencer=_sequencer(top.value["sequencer"], f"{source}.sequencer"),
+        source=source,
+    )
+    if not network.endpoints:
+        top.fail("endpoints", "is empty; name at least one")
+    if network.quorum > len(network.endpoints):
+        top.fail("quorum", f"is {network.quorum}, but there are {len(network.endpoints)} endpoints; lower it")
+    _refuse_repeats(top, network)
+    return network
+
+
+def _native(table: _Table) -> Native:
+    return Native(table.symbol("symbol"), table.number("decimals", 0, MAX_DECIMALS))
+
+
+def _rpc(value: object, where: str) -> RpcSettings:
+    defaults = {"timeout_s": 10, "attempts": 3, "max_batch": 500, "max_response_mb": 32}
+    table = _Table(value, where, (), defaults)
+    return RpcSettings(
+        timeout_s=table.number("timeout_s", 1, 300),
+        attempts=table.number("attempts", 1, 10),
+        max_batch=table.number("max_batch", 1, 5000),
+        max_response_bytes=table.number("max_response_mb", 1, 512) << 20,
+    )
+
+
+def _token(value: object, where: str) -> Token:
+    table = _Table(value, where, ("symbol", "kind", "address", "decimals"), {"layout": "", "rate": ""})
+    kind = table.text("kind")
+    if kind not in TOKEN_KINDS:
+        table.fail("kind", f"is {kind!r}; use one of {', '.join(TOKEN_KINDS)}")
+    if (kind == "staked") != bool(table.value["rate"]):
+        table.fail("rate", "is for the kind 'staked', which needs it; correct one of them")
+    return Token(
+        symbol=table.symbol("symbol"),
+        kind=kind,
+        address=table.address("address"),
+        decimals=table.number("decimals", 0, MAX_DECIMALS),
+        layout=table.text("layout", _LAYOUT) if table.value["layout"] else "",
+        rate=table.text("rate", _RATE) if table.value["rate"] else "",
+    )
+
+
+def _ledger(value: object, where: str) -> Ledger:
+    table = _Table(value, where, ("name", "address", "markets"))
+    markets = table.texts("markets")
+    for n, market in enumerate(markets):
+        if _SYMBOL.fullmatch(market) is None:
+            table.fail(f"markets[{n}]", f"is {market[:60]!r}, not a symbol of 1 to 32 letters and digits")
+    if not markets or len(set(markets)) != len(markets):
+        table.fail("markets", "is empty or names a market twice; correct it")
+    return Ledger(table.symbol("name"), table.address("address"), markets)
+
+
+def _feed(value: object, where: str) -> Feed:
+    table = _Table(value, where, ("base", "quote", "address", "decimals", "heartbeat_s"))
+    return Feed(
+        base=table.symbol("base"),
+        quote=table.symbol("quote"),
+        address=table.address("address"),
+        decimals=table.number("decimals", 0, MAX_DECIMALS),
+        heartbeat_s=table.number("heartbeat_s", 1, _WEEK_S),
+    )
+
+
+def _sequencer(value: object, where: str) -> Sequencer | None:
+    if value is None:
+        return None
+    table = _Table(value, where, ("address",), {"grace_s": 3600})
+    return Sequencer(table.address("address"), table.number("grace_s", 0, _WEEK_S))
+
+
+def _refuse_repeats(top: _Table, network: Network) -> None:
+    """One symbol, one contract and one pair each: a token listed twice would be counted twice."""
+    keys: dict[str, list[str]] = {
+        "endpoints": list(network.endpoints),
+        "tokens": [network.native.symbol, *(t.symbol for t in network.tokens)],
+        "feeds": [f.pair for f in network.feeds],
+        "ledgers": [market for ledger in network.ledgers for market in ledger.markets],
+    }
+    keys["token addresses"] = [t.address for t in network.tokens]
+    for key, values in keys.items():
+        if twice := sorted({v for v in values if values.count(v) > 1}):
+            top.fail(key, f"names {twice[0]!r} twice; keep one")
