@@ -52,7 +52,7 @@ async def test_the_same_collateral_cannot_back_two_venues(world: World) -> None:
         await pledge(world, b, 301)
     await pledge(world, b, 300)
     with pytest.raises(RefusedError, match="OverPledged"):
-        await pledge(world, a, 1)
+        await world.send(pledge_call(ACCOUNT_ID, 1), sender=a)
     with pytest.raises(RefusedError, match=r"has shown venue .* no proof"):
         await pledge(world, c, 1)
     await release(world, a, 200)
@@ -70,7 +70,7 @@ async def test_a_venue_pledges_no_more_than_it_was_shown(world: World) -> None:
     await show(world, b, 100, cut=cut)
     await pledge(world, b, 60)
     with pytest.raises(RefusedError, match="PledgeAboveProof"):
-        await pledge(world, b, 41)
+        await world.send(pledge_call(ACCOUNT_ID, 40 * USD + 1), sender=b)
     await pledge(world, b, 40)
 
 

@@ -1,0 +1,75 @@
+"""What a relayer is asked to bring about, what it would cost, and how far it has come."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from eth_utils.crypto import keccak
+
+from chains.contracts.registry import Submission, submit_call
+from chains.relayer.fees import Fees
+from chains.relayer.journal import Intent, State
+
+
+@dataclass(frozen=True)
+class Call:
+    """One effect to bring about on a chain.
+
+    Attributes:
+        key: names the effect in the journal; a second call under the same key is the same effect, not another one.
+        to: contract address, or None to deploy `data`.
+        data: call data, or creation code.
+        label: what it is, for people.
+        fingerprint: what must be equal for two calls of one key to be the same effect; by default `to` and `data`.
+    """
+
+    key: str
+    to: str | None
+    data: bytes
+    label: str
+    fingerprint: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.fingerprint:
+            object.__setattr__(
+                self, "fingerprint", keccak((self.to or "").lower().encode() + b"|" + self.data).hex()
+            )
+
+
+def submission_call(submission: Submission, chain_id: int, registry: str) -> Call:
+    """The call that submits a bundle, under the key with which the registry refuses replays.
+
+    Another proof of the same statement is the same effect.
+    """
+    key = "submit:" + submission.replay_key(chain_id, registry)
+    return Call(key, registry, submit_call(submission), "submit a proof", fingerprint=key)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What would be sent: the result of a dry run."""
+
+    sender: str
+    gas: int
+    fees: Fees
+    balance_wei: int
+
+    @property
+    def cost_wei(self) -> int:
+        """The most it can cost."""
+        return self.gas * self.fees.max_fee_wei
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How far a call has come. `plan` is set for a dry run, `intent` for anything that is in the journal."""
+
+    key: str
+    state: State
+    plan: Plan | None = None
+    intent: Intent | None = None
+
+    @property
+    def transaction_hash(self) -> str | None:
+        """Hash of the transaction that was included."""
+        return self.intent.transaction_hash if self.intent else None

@@ -1,0 +1,156 @@
+"""The relayer's memory: one effect per key, one nonce per intent, nothing forgotten."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from aggregator.model.errors import FormatError, TransactionError
+from chains.relayer import Fees, Intent, Journal, SignedTransaction, State
+
+FEES = Fees(100, 1)
+
+
+def intent(key: str, **changes: object) -> Intent:
+    """An intent to call a contract."""
+    values: dict[str, object] = {
+        "chain_id": 1,
+        "sender": "0xS",
+        "label": "a call",
+        "target": "0xT",
+        "data": b"\x01",
+        "fingerprint": "f",
+        "state": State.INTENT,
+    }
+    return Intent(key=key, **{**values, **changes})  # type: ignore[arg-type]
+
+
+def signing(key: str) -> Callable[[int], SignedTransaction]:
+    """A signer whose hash tells key and nonce."""
+    return lambda nonce: SignedTransaction(b"raw", f"{key}/{nonce}")
+
+
+def sign(journal: Journal, key: str, pending: int = 0) -> bool:
+    """Sign under `key`."""
+    return journal.sign(key, pending_nonce=pending, gas=21_000, fees=FEES, sign=signing(key))
+
+
+def nonce_of(journal: Journal, key: str) -> int | None:
+    """The nonce an intent has got."""
+    found = journal.find(key)
+    assert found is not None
+    return found.nonce
+
+
+def test_nonces_are_given_once(journal: Journal) -> None:
+    """The chain's pending nonce counts, and those in the journal that the chain does not know yet."""
+    for key in ("a", "b", "c"):
+        journal.intend(intent(key))
+        assert sign(journal, key, pending=7)
+    assert [nonce_of(journal, k) for k in "abc"] == [7, 8, 9]
+    journal.settle("a", State.FINAL)
+    journal.settle("b", State.FAILED, "taken")
+    journal.intend(intent("d", sender="0xOther"))
+    journal.intend(intent("e", chain_id=2))
+    journal.intend(intent("f"))
+    for key in "def":
+        sign(journal, key, pending=7)
+    assert [nonce_of(journal, k) for k in "def"] == [7, 7, 7]
+    assert [i.key for i in journal.live(1, "0xS")] == ["f", "c"]
+
+
+def test_an_intent_is_signed_once(journal: Journal) -> None:
+    journal.intend(intent("a"))
+    assert sign(journal, "a")
+    assert not sign(journal, "a")
+    assert not sign(journal, "unknown")
+    assert [a.hash for a in journal.attempts("a")] == ["a/0"]
+
+
+def test_a_failing_signer_leaves_the_intent_as_it_was(journal: Journal) -> None:
+    journal.intend(intent("a"))
+
+    def refuse(nonce: int) -> SignedTransaction:
+        raise TransactionError(f"no signature for {nonce}")
+
+    with pytest.raises(TransactionError):
+        journal.sign("a", pending_nonce=0, gas=1, fees=FEES, sign=refuse)
+    found = journal.find("a")
+    assert found is not None
+    assert (found.state, found.nonce) == (State.INTENT, None)
+    assert journal.attempts("a") == []
+    assert sign(journal, "a")
+
+
+def test_another_effect_under_a_key_is_refused_also_when_final(journal: Journal) -> None:
+    journal.intend(intent("a"))
+    for _ in range(2):
+        for change in ({"fingerprint": "g"}, {"chain_id": 2}, {"sender": "0xOther"}):
+            with pytest.raises(TransactionError, match="already the key of another transaction"):
+                journal.intend(intent("a", **change))
+        journal.settle("a", State.FINAL)
+    assert journal.intend(intent("a")).state is State.FINAL
+    journal.settle("a", State.FAILED, "gone")
+    assert journal.intend(intent("a", fingerprint="g")).state is State.INTENT
+    found = journal.find("a")
+    assert found is not None
+    assert (found.state, found.reason) == (State.INTENT, "")
+
+
+def test_replacements_keep_the_nonce(journal: Journal) -> None:
+    journal.intend(intent("a"))
+    with pytest.raises(TransactionError, match="nothing to replace"):
+        journal.replace("a", FEES.raised(), signing("a"))
+    sign(journal, "a", pending=3)
+    journal.replace("a", FEES.raised(), signing("a'"))
+    assert [(a.hash, a.nonce, a.fees) for a in journal.attempts("a")] == [
+        ("a/3", 3, FEES),
+        ("a'/3", 3, Fees(113, 2)),
+    ]
+
+
+def test_settled_intents_do_not_move(journal: Journal) -> None:
+    """A late look at the chain cannot take a final intent back."""
+    journal.intend(intent("a"))
+    sign(journal, "a")
+    journal.settle("a", State.FINAL)
+    journal.broadcast("a")
+    journal.included(
+        "a", transaction_hash="x", block_number=1, block_hash="y", gas_used=1, contract_address=None
+    )
+    found = journal.find("a")
+    assert found is not None
+    assert found.state is State.FINAL
+
+
+def test_the_journal_outlives_its_process(journal: Journal) -> None:
+    journal.intend(intent("a", data=b"\x00\xff", target=None))
+    sign(journal, "a", pending=5)
+    with Journal(journal.path) as reopened:
+        assert reopened.find("a") == journal.find("a")
+        assert reopened.attempts("a") == journal.attempts("a")
+        assert reopened.find("b") is None
+
+
+def test_other_files_are_refused(tmp_path: Path) -> None:
+    """Text, another application's database, and a journal of a later version."""
+    text = tmp_path / "text"
+    text.write_text("not a database, but long enough to look like a file of some kind" * 20)
+    with pytest.raises(FormatError, match="is not a relayer journal"):
+        Journal(text)
+    foreign = tmp_path / "foreign"
+    with sqlite3.connect(foreign) as db:
+        db.execute("CREATE TABLE other (x)")
+    db.close()
+    with pytest.raises(FormatError, match="is not a relayer journal"):
+        Journal(foreign)
+    later = tmp_path / "later"
+    Journal(later).close()
+    with sqlite3.connect(later) as db:
+        db.execute("PRAGMA user_version = 2")
+    db.close()
+    with pytest.raises(FormatError, match="of version 1"):
+        Journal(later)
