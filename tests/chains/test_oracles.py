@@ -1,0 +1,231 @@
+"""Feeds on a real chain: the exact price, and each way a feed can be wrong refused in its own words."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aggregator.model.anchors import Finality
+from aggregator.model.errors import PriceError
+from aggregator.policy.quotes import PriceQuote
+from chains.anchors import take_anchor
+from chains.devnet import Deployed, Devnet, devnet
+from chains.networks import Feed, Network, Sequencer
+from chains.oracles import FeedPrice, SourcePrice, StalePriceError, combine, in_usd, read_feeds, read_market
+from chains.rpc.values import parse_quantity
+from tests.chains.scenes import network, token
+
+HEARTBEAT_S = 3600
+
+
+def feed(deployed: Deployed, base: str, quote: str = "USD", decimals: int = 8) -> Feed:
+    return Feed(base, quote, deployed.address, decimals, HEARTBEAT_S)
+
+
+async def now(net: Devnet) -> int:
+    return parse_quantity((await net.head())["timestamp"], "timestamp")
+
+
+async def feeds_of(described: Network) -> dict[str, FeedPrice | PriceError]:
+    async with described.connect({}) as chain:
+        anchored = await take_anchor(chain, cut=int(time.time()) + 5, finality=Finality.LATEST)
+        return await read_feeds(chain, anchored, described)
+
+
+async def market_of(*networks: Network, **options: Any) -> Any:
+    return await read_market(networks, cut=int(time.time()) + 5, env={}, **options)
+
+
+@pytest.mark.anvil
+@pytest.mark.parametrize(
+    ("decimals", "answer", "price_e12"),
+    [
+        (8, 3_000_12345678, 3_000_123456780000),
+        (18, 1, None),
+        (18, 1_999_999, 1),
+        (0, 7, 7 * 10**12),
+        (12, 5, 5),
+    ],
+)
+async def test_prices_are_exact_or_rounded_down(
+    net: Devnet, decimals: int, answer: int, price_e12: int | None
+) -> None:
+    deployed = await net.deploy("TestPriceFeed", "ETH / USD", decimals, answer)
+    price = (await feeds_of(network(net, feeds=(feed(deployed, "ETH", decimals=decimals),))))["ETH/USD"]
+    if price_e12 is None:
+        assert "out of range" in str(price)
+    else:
+        assert isinstance(price, FeedPrice)
+        assert price.price_e12 == price_e12
+
+
+@pytest.mark.anvil
+async def test_each_fault_of_a_feed_has_its_own_words(net: Devnet) -> None:
+    deployed = await net.deploy("TestPriceFeed", "ETH / USD", 8, 3_000_00000000)
+    at = await now(net)
+    described = network(net, feeds=(feed(deployed, "ETH"),))
+    faults: list[tuple[tuple[int, int, int, int, int], str]] = [
+        ((9, -1, at, at, 9), "answers -1, which is no price"),
+        ((9, 0, at, at, 9), "answers 0, which is no price"),
+        ((9, 5, at, 0, 9), "no finished round"),
+        ((0, 5, at, at, 0), "no finished round"),
+        ((9, 5, at, at, 8), "carries its answer over from round 8 into 9"),
+        ((9, 5, at, at + 10**6, 9), "after its own block"),
+        ((9, 2**100, at, at, 9), "out of range"),
+        ((9, 3_000_00000000, at - 5000, at - 5000, 9), "is stale: its price is 50"),
+    ]
+    for round_, words in faults:
+        await deployed.send("setRound", *round_)
+        price = (await feeds_of(described))["ETH/USD"]
+        assert isinstance(price, PriceError), round_
+        assert words in str(price)
+        assert "ETH/USD on eip155:101" in str(price)
+        assert isinstance(price, StalePriceError) == ("stale" in words)
+    for wrong, words in (
+        (feed(deployed, "ETH", decimals=18), "has 8 decimals"),
+        (Feed("ETH", "USD", "0x" + "77" * 20, 8, 60), "no contract"),
+    ):
+        assert words in str((await feeds_of(network(net, feeds=(wrong,))))["ETH/USD"])
+
+
+@pytest.mark.anvil
+async def test_staleness_begins_after_the_heartbeat(net: Devnet) -> None:
+    """Up to the heartbeat and the delay of an update it is fresh; a stale price is a quote for debts only."""
+    deployed = await net.deploy("TestPriceFeed", "ETH / USD", 8, 1)
+    described = network(net, feeds=(feed(deployed, "ETH"),))
+    for age, stale in ((0, False), (HEARTBEAT_S + 200, False), (HEARTBEAT_S + 400, True)):
+        await deployed.send("setAnswerAt", 3_000_00000000, await now(net) - age)
+        market = await market_of(described)
+        assert market.prices["ETH"].price_e12 == 3_000 * 10**12
+        assert market.prices["ETH"].stale is stale
+        assert bool(market.problems) is stale
+
+
+@pytest.mark.anvil
+async def test_prices_are_read_at_the_anchored_block(net: Devnet) -> None:
+    deployed = await net.deploy("TestPriceFeed", "ETH / USD", 8, 100)
+    described = network(net, feeds=(feed(deployed, "ETH"),))
+    async with described.connect({}) as chain:
+        anchored = await take_anchor(chain, cut=int(time.time()) + 5, finality=Finality.LATEST)
+        await deployed.send("setAnswer", 200)
+        price = (await read_feeds(chain, anchored, described))["ETH/USD"]
+    assert isinstance(price, FeedPrice)
+    assert price.answer == 100
+
+
+@pytest.mark.anvil
+async def test_a_roll_ups_prices_wait_for_its_sequencer(net: Devnet) -> None:
+    """Down, just back, back for long enough, and an uptime feed that says nothing."""
+    deployed = await net.deploy("TestPriceFeed", "ETH / USD", 8, 100)
+    uptime = await net.deploy("TestPriceFeed", "sequencer", 0, 0)
+    described = network(net, feeds=(feed(deployed, "ETH"),), sequencer=Sequencer(uptime.address, grace_s=600))
+    at = await now(net)
+    for answer, since, words in (
+        (1, at - 5000, "is down since"),
+        (0, at - 30, "prices are used after 600 s"),
+        (0, 0, "not initialised"),
+    ):
+        await uptime.send("setRound", 3, answer, since, at, 3)
+        market = await market_of(described)
+        assert not market.prices
+        assert words in str(market.problems[0])
+    await uptime.send("setRound", 4, 0, at - 5000, at, 4)
+    assert (await market_of(described)).prices["ETH"].price_e12 == 10**6
+    nowhere = network(net, feeds=described.feeds, sequencer=Sequencer("0x" + "77" * 20, 600))
+    assert "no readable uptime feed" in str((await market_of(nowhere)).problems[0])
+
+
+@pytest.mark.anvil
+async def test_sources_on_two_chains_are_compared(net: Devnet) -> None:
+    """Within the bound the lower middle is taken; beyond it there is no price; a dead chain is one problem."""
+    async with devnet(102) as second:
+        one = await net.deploy("TestPriceFeed", "ETH / USD", 8, 3_000_00000000)
+        two = await second.deploy("TestPriceFeed", "ETH / USD", 18, 3_030 * 10**18)
+        nets = (
+            network(net, feeds=(feed(one, "ETH"),)),
+            network(second, feeds=(feed(two, "ETH", decimals=18),)),
+        )
+        market = await market_of(*nets)
+        assert market.prices["ETH"].price_e12 == 3_000 * 10**12
+        await two.send("setAnswer", 3_090 * 10**18)
+        market = await market_of(*nets)
+        assert not market.prices
+        assert "the prices of ETH deviate by 30000e-6" in str(market.problems[0])
+        assert "eip155:102" in str(market.problems[0])
+        assert (await market_of(*nets, max_deviation_e6=30_000)).prices["ETH"].price_e12 == 3_000 * 10**12
+        dead = network(second, chain_id=109, feeds=(feed(two, "ETH"),))
+        market = await market_of(nets[0], dead)
+        assert market.prices["ETH"].price_e12 == 3_000 * 10**12
+        assert "serves chain 102, not 109" in str(market.problems[0])
+
+
+@pytest.mark.anvil
+async def test_rates_come_from_the_contracts(net: Devnet) -> None:
+    asset = await net.deploy("TestToken", "A", "A", 6)
+    vault = await net.deploy("TestVault", asset, "V", "V")
+    staked = await net.deploy("TestStakedToken", "S", "S", 18, 1_170_000_000_000_000_001)
+    zero = await net.deploy("TestStakedToken", "Z", "Z", 18, 0)
+    await asset.send("mint", net.accounts[0].address, 10**9)
+    await asset.send("approve", vault, 10**9)
+    await vault.send("deposit", 10**9, net.accounts[0].address)
+    await vault.send("donateYield", 5 * 10**7)
+    tokens = [
+        token(vault, "V", 6, "erc4626"),
+        token(staked, "S", 18, "staked", rate="rate()"),
+        token(zero, "Z", 18, "staked", rate="rate()"),
+        token(asset, "N", 6, "erc4626"),
+    ]
+    market = await market_of(network(net, *tokens))
+    assert {k: r.rate_e12 for k, r in market.rates.items()} == {
+        "V": 1_049_999_000_000,
+        "S": 1_170_000_000_000,
+    }
+    assert len(market.problems) == 2
+    assert "the rate of Z@eip155:101 cannot be used" in str(market.problems[0])
+    assert "the rate of N@eip155:101 cannot be used" in str(market.problems[1])
+
+
+def price(pair: str, answer: int, decimals: int = 8, at: int = 100) -> FeedPrice:
+    return FeedPrice(pair, pair, answer, decimals, at)
+
+
+def test_a_pair_in_another_currency_goes_through_its_usd_price() -> None:
+    """wstETH/ETH x ETH/USD, floored once, as old as the older leg, as stale as the staler."""
+    feeds: dict[str, FeedPrice | PriceError] = {
+        "ETH/USD": price("ETH/USD", 3_000_00000001, at=90),
+        "wstETH/ETH": price("wstETH/ETH", 1_199_999_999_999_999_999, 18),
+    }
+    found, problems = in_usd(feeds)
+    assert not problems
+    assert found[1] == SourcePrice("wstETH", "wstETH/ETH x ETH/USD", 3_600_000_000_011_999, 90)
+    feeds["ETH/USD"] = StalePriceError("old", price("ETH/USD", 3_000_00000000))
+    found, problems = in_usd(feeds)
+    assert [s.stale for s in found] == [True, True]
+    assert [str(p) for p in problems] == ["old"]
+    for broken in ({"wstETH/ETH": feeds["wstETH/ETH"]}, feeds | {"ETH/USD": PriceError("broken")}):
+        found, problems = in_usd(broken)
+        assert not found
+        assert any("wstETH/ETH cannot be turned into USD" in str(p) for p in problems)
+
+
+@given(st.lists(st.integers(10**12, 10**12 + 10**10), min_size=1, max_size=6))
+def test_the_median_is_one_of_the_sources(prices: list[int]) -> None:
+    quote = combine("X", [SourcePrice("X", str(n), p, n) for n, p in enumerate(prices)])
+    ranked = sorted(prices)
+    assert quote == PriceQuote(ranked[(len(ranked) - 1) // 2], 0)
+
+
+def test_a_stale_source_never_speaks_beside_a_fresh_one() -> None:
+    fresh, old, older = (
+        SourcePrice("X", "a", 100, 50),
+        SourcePrice("X", "b", 900, 40, True),
+        SourcePrice("X", "c", 800, 30, True),
+    )
+    assert combine("X", [old, fresh, older]) == PriceQuote(100, 50)
+    assert combine("X", [older, old]) == PriceQuote(900, 40, stale=True)
+    with pytest.raises(PriceError, match="no price of X"):
+        combine("X", [])
