@@ -160,7 +160,5 @@ def doctor(settings: Settings, network_paths: tuple[str, ...]) -> None:
         if missing
         else ChainUnreachableError(f"{', '.join(silent)} unreachable; {advice}")
     )
-    if settings.json and (missing or silent):
-        raise click.exceptions.Exit(error.exit_code)
     if missing or silent:
-        raise error
+        settings.fail_after_answer(error)

@@ -23,8 +23,9 @@ def read_document(settings: Settings, kind: str, name: str) -> bytes:
     if is_path(name):
         return read_whole(Path(name), f"the {kind}")
     with settings.home.store() as store:
-        finders = {"policy": store.policy, "snapshot": store.snapshot, "bundle": store.bundle}
-        return finders[kind](name)
+        if kind == "snapshot":
+            return store.snapshot(name).document
+        return store.policy(name) if kind == "policy" else store.bundle(name)
 
 
 def read_policy(settings: Settings, name: str) -> Policy:

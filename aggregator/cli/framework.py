@@ -10,13 +10,16 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
+
+from aggregator.cli.errors import report
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from aggregator.model.errors import CounterfoilError
     from aggregator.store import Home
 
 PLAIN_WIDTH: Final = 120
@@ -83,19 +86,25 @@ class Settings:
         else:
             render(self.console)
 
+    def fail_after_answer(self, error: CounterfoilError) -> NoReturn:
+        """End with the exit code of `error` when the answer was shown already: one JSON document, not two."""
+        if self.json:
+            raise click.exceptions.Exit(report(error, as_json=False))
+        raise error
+
     def note(self, text: str) -> None:
         """One line of progress on stderr."""
         click.echo(text, err=True)
 
     @contextmanager
-    def step(self, text: str) -> Iterator[None]:
-        """Show that `text` is under way, then how long it took; on stderr."""
+    def step(self, text: str) -> Iterator[Callable[[str], None]]:
+        """Show that `text` is under way, then how long it took; on stderr. Yields a way to show a detail."""
         started = time.monotonic()
         if self.progress_console.is_terminal:
-            with self.progress_console.status(text):
-                yield
+            with self.progress_console.status(f"{text} ...") as status:
+                yield lambda detail: status.update(f"{text}: {detail} ...")
         else:
-            yield
+            yield lambda _detail: None
         self.note(f"{text}: {time.monotonic() - started:.1f} s")
 
 

@@ -19,6 +19,7 @@ from chains.networks import Network
 from chains.typed_data import DOMAIN, LINK
 
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}", re.ASCII)
+_CAIP10 = re.compile(r"eip155:([1-9][0-9]{0,15}):(0x[0-9a-fA-F]{40})", re.ASCII)
 _SIGNATURE = re.compile(r"0x(?:[0-9a-fA-F]{2})+", re.ASCII)
 
 
@@ -27,6 +28,14 @@ def parse_address(text: str) -> str:
     if _ADDRESS.fullmatch(text) is None:
         raise InputError(f"{text[:60]!r} is not an address; give 20 bytes as 0x hex")
     return text.lower()
+
+
+def parse_caip10(text: str) -> tuple[int, str]:
+    """The chain id and lower-case address of `eip155:N:0x...`; raises InputError."""
+    match = _CAIP10.fullmatch(text)
+    if match is None:
+        raise InputError(f"{text[:80]!r} is not a contract on a chain; write it like eip155:8453:0x...")
+    return int(match[1]), match[2].lower()
 
 
 def message_to_sign(account: Account, address: str, now: int) -> dict[str, Any]:
@@ -64,21 +73,27 @@ def checked_link(
     chain: str = "",
     networks: Sequence[Network] = (),
 ) -> Link:
-    """A link whose signature was checked: by recovery, or for a contract account on `chain` by asking it.
-
-    Raises InputError for malformed hex, ProofRefusedError when the signature is not the address's, ChainError
-    when the contract cannot be asked.
-    """
-    owner = parse_address(address)
+    """A link whose signature was checked. Raises InputError for malformed hex, and what `check_link` raises."""
     if _SIGNATURE.fullmatch(signature) is None:
         raise InputError("the signature is not 0x hex; give what the wallet returned")
-    statement = ownership.Link(account.account_id, owner, issued_at)
-    signed = bytes.fromhex(signature[2:])
     if chain:
-        asyncio.run(_ask_contract(network_of(networks, parse_chain_id(chain)), statement, signed, now))
+        parse_chain_id(chain)
+    link = Link(parse_address(address), account.name, issued_at, signature.lower(), chain)
+    check_link(account.account_id, link, now, networks)
+    return link
+
+
+def check_link(account_id: int, link: Link, now: int, networks: Sequence[Network]) -> None:
+    """Return when the address itself joined the account: by recovery, or by asking a contract account.
+
+    Raises ProofRefusedError when the signature is not the address's, ChainError when the contract cannot be asked.
+    """
+    statement = ownership.Link(account_id, link.address, link.issued_at)
+    signature = bytes.fromhex(link.signature[2:])
+    if link.chain:
+        asyncio.run(_ask_contract(network_of(networks, link.chain), statement, signature, now))
     else:
-        ownership.verify_link(statement, signed, now)
-    return Link(owner, account.name, issued_at, signature.lower(), chain)
+        ownership.verify_link(statement, signature, now)
 
 
 async def _ask_contract(network: Network, link: ownership.Link, signature: bytes, now: int) -> None:

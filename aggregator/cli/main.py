@@ -14,7 +14,11 @@ COMMANDS = {
     "doctor": ("aggregator.cli.doctor:doctor", "Check that everything counterfoil needs is here."),
     "account": ("aggregator.cli.account:account", "Make accounts and link addresses to them."),
     "snapshot": ("aggregator.cli.snapshot:snapshot", "Read an account from its chains at one moment."),
+    "attestation": ("aggregator.cli.attestation:attestation", "Have a snapshot attested, or attest one."),
     "policy": ("aggregator.cli.policy:policy", "Build, show and check risk policies."),
+    "proof": ("aggregator.cli.proof:proof", "Make and verify proofs of excess."),
+    "relay": ("aggregator.cli.relay:relay", "Bring bundles onto a chain."),
+    "venue": ("aggregator.cli.venue:venue", "Check accounts and pledge margin as a venue."),
 }
 
 

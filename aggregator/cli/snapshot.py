@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from aggregator.cli.documents import read_document
+from aggregator.cli.documents import read_document, write_document
 from aggregator.cli.framework import Settings, pass_settings, settings_options
+from aggregator.cli.networks import chosen_networks, networks_option
+from aggregator.model.errors import InputError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -16,6 +21,66 @@ if TYPE_CHECKING:
 @click.group()
 def snapshot() -> None:
     """Read an account from its chains at one moment."""
+
+
+@snapshot.command()
+@click.argument("account")
+@click.option("--cut", type=int, help="The wall-clock second to read at (Unix time).  [default: now]")
+@click.option("--out", type=click.Path(path_type=Path), help="Also write the snapshot to this file.")
+@click.option("--incomplete", is_flag=True, help="Keep a snapshot from which something is missing.")
+@networks_option
+@settings_options
+@pass_settings
+def take(
+    settings: Settings,
+    account: str,
+    cut: int | None,
+    out: Path | None,
+    incomplete: bool,
+    network_paths: tuple[str, ...],
+) -> None:
+    """Read every address of ACCOUNT on every network at one cut, and store what was read.
+
+    Each chain is read at its last final block at or before the cut. What could not be read is named, never
+    counted as zero; such a snapshot is only kept with --incomplete, and no proof is made of it.
+    """
+    from aggregator.cli.snapshot_views import render_snapshot
+    from aggregator.model.snapshot import encode_snapshot, snapshot_json
+    from chains.balances import take_snapshot
+
+    networks = chosen_networks(network_paths)
+    now = int(time.time())
+    with settings.home.store() as store:
+        holder = store.account(account)
+        holders = [link.holder for link in store.links(account)]
+        if not holders:
+            raise InputError(
+                f"account {account!r} has no address; run: counterfoil account link {account} --address 0x..."
+            )
+        with settings.step(f"Reading {len(holders)} addresses on {len(networks)} networks"):
+            taken = asyncio.run(
+                take_snapshot(
+                    networks,
+                    account_id=holder.account_id,
+                    sub_account=holder.sub_account,
+                    addresses=holders,
+                    cut=now if cut is None else cut,
+                )
+            )
+        if not incomplete:
+            taken.require_complete()
+        document = encode_snapshot(taken)
+        if out is not None:
+            write_document(out, document)
+        key = store.add_snapshot(
+            document, account=account, cut_time=taken.cut_time, complete=taken.complete, now=now
+        )
+
+    def render(console: Console) -> None:
+        render_snapshot(console, taken)
+        console.print(f"Stored as {key}. Next: counterfoil health {key} --policy POLICY")
+
+    settings.show({"id": key, "snapshot": snapshot_json(taken)}, render)
 
 
 @snapshot.command()

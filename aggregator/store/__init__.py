@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aggregator.store.database import Account, Entry, Link, Store, document_id
+from aggregator.store.database import Account, Entry, Link, Store, StoredSnapshot, document_id
 from aggregator.store.files import read_whole, write_whole
 from aggregator.store.home import Home
 from aggregator.store.keyfile import new_holder_key, read_holder_key, read_secret, write_secret
@@ -13,6 +13,7 @@ __all__ = [
     "Home",
     "Link",
     "Store",
+    "StoredSnapshot",
     "document_id",
     "new_holder_key",
     "read_holder_key",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
@@ -17,8 +17,9 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.exc import DatabaseError, IntegrityError
 
-from aggregator.model.errors import CounterfoilError, InputError
+from aggregator.model.errors import CounterfoilError, InputError, ProofRefusedError
 from aggregator.store import schema
+from aggregator.store.keyfile import new_holder_key
 
 ACCOUNT_NAME: Final = re.compile(r"(?!0x)[a-z0-9][a-z0-9._-]{0,39}", re.ASCII)
 ADDRESS: Final = re.compile(r"0x[0-9a-f]{40}", re.ASCII)
@@ -63,6 +64,19 @@ class Entry:
     id: str
     label: str
     stored_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSnapshot:
+    """A snapshot document, whose account it is, and the secret that blinds commitments to it."""
+
+    id: str
+    account: str
+    document: bytes
+    blinding: int
+
+    def __repr__(self) -> str:
+        return f"StoredSnapshot(id={self.id!r}, account={self.account!r})"
 
 
 def document_id(document: bytes) -> str:
@@ -190,6 +204,24 @@ class Store:
         with self._transaction() as connection:
             return [Link(**row) for row in connection.execute(query).mappings()]
 
+    def claim_attested(self, account_id: int, addresses: Iterable[str]) -> None:
+        """An attestor's memory: each address backs the one account it was first attested for.
+
+        Raises ProofRefusedError when one of them backs another account; then none is claimed.
+        """
+        table, own = schema.attested, f"0x{account_id:064x}"
+        with self._transaction() as connection:
+            for address in sorted(set(addresses)):
+                query = sa.select(table.c.account_id).where(table.c.address == address)
+                owner = connection.execute(query).scalar()
+                if owner is None:
+                    connection.execute(table.insert().values(address=address, account_id=own))
+                elif owner != own:
+                    raise ProofRefusedError(
+                        f"address {address} was attested for another account, so it cannot back this one; "
+                        "leave it out of the snapshot"
+                    )
+
     # documents
 
     def add_policy(self, document: bytes, *, name: str, root: int, now: int) -> str:
@@ -198,8 +230,9 @@ class Store:
         return self._add(schema.policies, document, row, now)
 
     def add_snapshot(self, document: bytes, *, account: str, cut_time: int, complete: bool, now: int) -> str:
-        """Store a snapshot document once; returns its id."""
-        row = {"account": account, "cut_time": cut_time, "complete": complete}
+        """Store a snapshot document once, with a fresh blinding; returns its id."""
+        blinding = f"0x{new_holder_key():064x}"
+        row = {"account": account, "cut_time": cut_time, "complete": complete, "blinding": blinding}
         return self._add(schema.snapshots, document, row, now)
 
     def add_bundle(self, document: bytes, *, account: str, snapshot: str, now: int) -> str:
@@ -208,15 +241,20 @@ class Store:
 
     def policy(self, key: str) -> bytes:
         """The policy document whose id starts with `key`, or the newest with that name; raises InputError."""
-        return self._document(schema.policies, key, schema.policies.c.name, "policy", "policy build")
+        row = self._find(schema.policies, key, schema.policies.c.name, "policy", "policy build")
+        return str(row["document"]).encode()
 
-    def snapshot(self, key: str) -> bytes:
+    def snapshot(self, key: str) -> StoredSnapshot:
         """The snapshot whose id starts with `key`, or the newest of that account; raises InputError."""
-        return self._document(schema.snapshots, key, schema.snapshots.c.account, "snapshot", "snapshot take")
+        row = self._find(schema.snapshots, key, schema.snapshots.c.account, "snapshot", "snapshot take")
+        return StoredSnapshot(
+            row["id"], row["account"], str(row["document"]).encode(), int(row["blinding"], 16)
+        )
 
     def bundle(self, key: str) -> bytes:
         """The bundle whose id starts with `key`, or the newest of that account; raises InputError."""
-        return self._document(schema.bundles, key, schema.bundles.c.account, "bundle", "proof make")
+        row = self._find(schema.bundles, key, schema.bundles.c.account, "bundle", "proof make")
+        return str(row["document"]).encode()
 
     def policies(self) -> list[Entry]:
         """Stored policies, newest first."""
@@ -238,20 +276,22 @@ class Store:
                 connection.execute(table.insert().values(**values))
         return key
 
-    def _document(self, table: sa.Table, key: str, label: sa.Column[Any], what: str, maker: str) -> bytes:
+    def _find(self, table: sa.Table, key: str, label: sa.Column[Any], what: str, maker: str) -> sa.RowMapping:
         is_id = key.startswith("0x")
         where = table.c.id.startswith(key, autoescape=True) if is_id else label == key
-        query = sa.select(table.c.id, table.c.document).where(where)
-        query = query.order_by(table.c.number.desc())
         with self._transaction() as connection:
-            rows = connection.execute(query).all()
+            rows = (
+                connection.execute(sa.select(table).where(where).order_by(table.c.number.desc()))
+                .mappings()
+                .all()
+            )
         if not rows:
             raise InputError(f"the store holds no {what} {key!r}; run: counterfoil {maker}")
         if is_id and len(rows) > 1:
             raise InputError(
                 f"{len(rows)} stored documents of kind {what} start with {key}; give more digits"
             )
-        return str(rows[0].document).encode()
+        return rows[0]
 
     def _entries(self, table: sa.Table, label: sa.Column[Any]) -> list[Entry]:
         query = sa.select(table.c.id, label.label("label"), table.c.stored_at)

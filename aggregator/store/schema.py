@@ -32,6 +32,13 @@ links = Table(
     Column("signature", Text, nullable=False),
 )
 
+attested = Table(
+    "attested",
+    metadata,
+    Column("address", String(42), primary_key=True),
+    Column("account_id", String(66), nullable=False),
+)
+
 policies = Table(
     "policies",
     metadata,
@@ -51,6 +58,7 @@ snapshots = Table(
     Column("account", String(64), ForeignKey("accounts.name"), nullable=False),
     Column("cut_time", Integer, nullable=False),
     Column("complete", Boolean, nullable=False),
+    Column("blinding", String(66), nullable=False),
     Column("stored_at", Integer, nullable=False),
     Column("document", Text, nullable=False),
 )

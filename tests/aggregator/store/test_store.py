@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from aggregator.model.errors import InputError, KeyFileError
+from aggregator.model.errors import InputError, KeyFileError, ProofRefusedError
 from aggregator.store import Home, Link, Store, document_id, read_holder_key
 from circuits.hashing import account_id
 
@@ -141,18 +141,38 @@ def test_a_link_needs_its_account(store: Store) -> None:
         store.add_link(_link("nobody"))
 
 
+def test_an_attestor_lets_an_address_back_one_account(store: Store) -> None:
+    other = "0x" + "cd" * 20
+    store.claim_attested(1, [ADDRESS])
+    store.claim_attested(1, [ADDRESS])
+    with pytest.raises(ProofRefusedError, match=f"address {ADDRESS} was attested for another account"):
+        store.claim_attested(2, [other, ADDRESS])
+    store.claim_attested(3, [other])
+
+
 def test_documents_are_found_by_id_prefix_and_newest_by_label(home: Home, store: Store) -> None:
     home.create_account(store, "one", sub_account=0, key_file=None, now=1)
     first = store.add_snapshot(b'{"a":1}', account="one", cut_time=1, complete=True, now=9)
     second = store.add_snapshot(b'{"a":2}', account="one", cut_time=2, complete=True, now=9)
     assert first == document_id(b'{"a":1}')
-    assert store.snapshot(first[:8]) == b'{"a":1}'
-    assert store.snapshot("one") == b'{"a":2}'
+    assert store.snapshot(first[:8]).document == b'{"a":1}'
+    assert store.snapshot("one").document == b'{"a":2}'
     assert [entry.id for entry in store.snapshots()] == [second, first]
     with pytest.raises(InputError, match="give more digits"):
         store.snapshot("0x")
     with pytest.raises(InputError, match="holds no snapshot 'two'"):
         store.snapshot("two")
+
+
+def test_each_snapshot_has_its_own_blinding_that_no_repr_shows(home: Home, store: Store) -> None:
+    home.create_account(store, "one", sub_account=0, key_file=None, now=1)
+    ids = [
+        store.add_snapshot(f"{n}".encode(), account="one", cut_time=1, complete=True, now=9) for n in range(2)
+    ]
+    first, second = (store.snapshot(key) for key in ids)
+    assert first.blinding != second.blinding
+    assert store.snapshot(ids[0]).blinding == first.blinding
+    assert str(first.blinding) not in repr(first)
 
 
 def test_the_same_document_is_stored_once(store: Store) -> None:

@@ -1,0 +1,128 @@
+"""`counterfoil attestation`: a holder asks an attestor, who re-reads the account and signs what it saw."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from aggregator.cli.documents import read_policy
+from aggregator.cli.framework import Settings, pass_settings, settings_options
+from aggregator.cli.networks import chosen_networks, networks_option
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+DEFAULT_LIFETIME_S = 3600
+
+
+@click.group()
+def attestation() -> None:
+    """Have a snapshot attested, or attest one."""
+
+
+@attestation.command()
+@click.argument("snapshot")
+@click.option("--policy", required=True, help="The policy the proof will be made under: a file, id or name.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Where to write the request.")
+@settings_options
+@pass_settings
+def request(settings: Settings, snapshot: str, policy: str, out: Path) -> None:
+    """Write what an attestor needs to check SNAPSHOT (an id in the store, or an account's name).
+
+    The file shows the attestor the positions; give it to nobody else.
+    """
+    from aggregator.cli.attestation_files import RequestFile, encode_request
+    from aggregator.cli.proving import attestation_request
+    from aggregator.store import write_whole
+
+    priced = read_policy(settings, policy)
+    with settings.home.store() as store:
+        stored = store.snapshot(snapshot)
+        links = store.links(stored.account)
+    made = attestation_request(stored, priced, int(time.time()))
+    write_whole(out, encode_request(RequestFile(made, tuple(links))) + b"\n", mode=0o600)
+
+    def render(console: Console) -> None:
+        console.print(
+            f"Wrote {out} (mode 0600: it shows the positions). Give it to the attestor.", markup=False
+        )
+        console.print(f"  commitment  0x{made.commitment:064x}")
+
+    settings.show(
+        {"snapshot": stored.id, "commitment": f"0x{made.commitment:064x}", "file": str(out)}, render
+    )
+
+
+@attestation.command()
+@click.argument("document", metavar="REQUEST", type=click.Path(path_type=Path))
+@click.option(
+    "--key-file",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="The attestor's key (32 bytes hex, mode 0600).",
+)
+@click.option(
+    "--lifetime",
+    type=click.IntRange(min=1),
+    default=DEFAULT_LIFETIME_S,
+    show_default=True,
+    help="Seconds after the cut for which the signature is good.",
+)
+@click.option("--out", type=click.Path(path_type=Path), help="Also write the attestation to this file.")
+@networks_option
+@settings_options
+@pass_settings
+def sign(
+    settings: Settings,
+    document: Path,
+    key_file: Path,
+    lifetime: int,
+    out: Path | None,
+    network_paths: tuple[str, ...],
+) -> None:
+    """Re-read the account of REQUEST from the chains at its cut, and sign if everything is as it says.
+
+    Every address must have joined the account by its own signature, and back no other account that was
+    attested from this home.
+    """
+    from eth_account import Account as EthAccount
+
+    from aggregator.cli.attestation_files import attestation_json, parse_request
+    from aggregator.cli.linking import check_link
+    from aggregator.model.strictjson import canonical_json
+    from aggregator.service.attestor import attest
+    from aggregator.store import read_secret, read_whole, write_whole
+    from chains.balances import take_snapshot
+
+    file = parse_request(read_whole(document, "the request"))
+    asked = file.request
+    key = read_secret(key_file, "attestor key")
+    networks = chosen_networks(network_paths)
+    for link in file.links:
+        check_link(asked.snapshot.account_id, link, int(time.time()), networks)
+    with settings.step(f"Re-reading {len(file.links)} addresses on {len(networks)} networks"):
+        own = asyncio.run(
+            take_snapshot(
+                networks,
+                account_id=asked.snapshot.account_id,
+                sub_account=asked.snapshot.sub_account,
+                addresses=[link.holder for link in file.links],
+                cut=asked.snapshot.cut_time,
+            )
+        )
+    signed = attest(asked, own, EthAccount.from_key(key.to_bytes(32, "big")), lifetime)
+    with settings.home.store() as store:
+        store.claim_attested(own.account_id, own.addresses)
+    data = attestation_json(signed)
+    if out is not None:
+        write_whole(out, canonical_json(data) + b"\n")
+
+    def render(console: Console) -> None:
+        console.print(f"Attested by {signed.attestor}: the positions read here open the commitment.")
+        console.print(f"  coverage  {signed.coverage}")
+
+    settings.show(data, render)

@@ -1,0 +1,211 @@
+"""`counterfoil proof`: show a venue an excess without showing the positions, and check such a proof."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from aggregator.cli import tables
+from aggregator.cli.documents import read_document, read_policy, write_document
+from aggregator.cli.framework import Settings, pass_settings, settings_options
+from aggregator.model.errors import ExpiredError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from circuits.bundle import Bundle
+
+DEFAULT_LIFETIME_S: Final = 900
+VERIFIERS: Final = ("native", "py-ecc", "solidity")
+
+
+@click.group()
+def proof() -> None:
+    """Make and verify proofs of excess."""
+
+
+def render_statement(console: Console, bundle: Bundle, now: int) -> None:
+    """What a bundle says, in words."""
+    from circuits.keys import KeyKind
+
+    left = bundle.context.expiry - now
+    console.print(
+        f"Account {tables.short(f'0x{bundle.account_id:064x}')} has an excess of at least "
+        f"{tables.usd_down(bundle.amount_e6, 6)} USD at {bundle.level.name}"
+    )
+    console.print(f"  policy    {bundle.policy.name}, epoch {bundle.policy.epoch}", markup=False)
+    console.print(f"  for       venue {bundle.context.venue}")
+    console.print(f"  registry  {bundle.context.registry} on eip155:{bundle.context.chain_id}")
+    console.print(f"  cut       {tables.moment(bundle.context.cut_time)} on {len(bundle.anchors)} chains")
+    console.print(f"  expires   {tables.moment(bundle.context.expiry)} ({left} s left)")
+    console.print(f"  attested  by {', '.join(a.attestor for a in bundle.attestations) or 'nobody'}")
+    kind = "  a dev key: whoever made it could forge proofs" if bundle.key_kind is KeyKind.DEV else ""
+    console.print(f"  key       {bundle.circuit}, {bundle.key_kind.value}{kind}")
+
+
+@proof.command()
+@click.argument("snapshot")
+@click.option("--policy", required=True, help="The policy to value the account under: a file, id or name.")
+@click.option("--amount", required=True, help="USD to prove, with up to 6 decimals. It is public.")
+@click.option(
+    "--level",
+    type=click.Choice(["IM", "MM"]),
+    default="IM",
+    show_default=True,
+    help="IM to open positions, MM to keep them.",
+)
+@click.option("--venue", required=True, help="Address of the venue the proof is for.")
+@click.option(
+    "--registry", required=True, help="Registry it will be submitted to, like eip155:8453:0x... (CAIP-10)."
+)
+@click.option(
+    "--lifetime",
+    type=click.IntRange(min=1),
+    default=DEFAULT_LIFETIME_S,
+    show_default=True,
+    help="Seconds from now for which the proof is good.",
+)
+@click.option(
+    "--attestation",
+    "attestation_files",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    required=True,
+    help="A file from `counterfoil attestation sign`; may be repeated.",
+)
+@click.option(
+    "--proving-key",
+    type=click.Path(path_type=Path),
+    help="A .zkey of the circuit.  [default: this machine's dev key, made at first use]",
+)
+@click.option("--out", type=click.Path(path_type=Path), help="Also write the bundle to this file.")
+@settings_options
+@pass_settings
+def make(
+    settings: Settings,
+    snapshot: str,
+    policy: str,
+    amount: str,
+    level: str,
+    venue: str,
+    registry: str,
+    lifetime: int,
+    attestation_files: tuple[Path, ...],
+    proving_key: Path | None,
+    out: Path | None,
+) -> None:
+    """Prove that the account of SNAPSHOT (an id in the store, or an account's name) has an excess of AMOUNT.
+
+    The proof is for one venue and one registry, and shows nothing of the positions.
+    """
+    from aggregator.cli.attestation_files import parse_attestation
+    from aggregator.cli.linking import parse_address, parse_caip10
+    from aggregator.cli.proving import Audience, make_proof
+    from aggregator.cli.venue_file import parse_usd
+    from aggregator.model.policy import Level
+    from aggregator.store import read_whole
+    from circuits.bundle import bundle_json, encode_bundle
+
+    chain_id, registry_address = parse_caip10(registry)
+    audience = Audience(parse_address(venue), chain_id, registry_address)
+    amount_e6 = parse_usd(amount)
+    attestations = [parse_attestation(read_whole(path, "the attestation")) for path in attestation_files]
+    priced = read_policy(settings, policy)
+    now = int(time.time())
+    with settings.home.store() as store:
+        stored = store.snapshot(snapshot)
+        holder = store.account(stored.account)
+        with settings.step("Making the proof") as tell:
+            bundle = make_proof(
+                stored,
+                holder,
+                priced,
+                Level[level],
+                amount_e6,
+                audience,
+                now + lifetime,
+                attestations,
+                now=now,
+                key_path=proving_key,
+                tell=tell,
+            )
+        document = encode_bundle(bundle)
+        if out is not None:
+            write_document(out, document)
+        key = store.add_bundle(document, account=stored.account, snapshot=stored.id, now=now)
+
+    def render(console: Console) -> None:
+        render_statement(console, bundle, now)
+        console.print(f"Stored as {key}. Next: counterfoil relay submit {key}")
+
+    settings.show({"id": key, "bundle": bundle_json(bundle)}, render)
+
+
+@proof.command()
+@click.argument("document", metavar="BUNDLE")
+@click.option(
+    "--with",
+    "verifiers",
+    type=click.Choice([*VERIFIERS, "all"]),
+    multiple=True,
+    default=("native",),
+    show_default=True,
+    help="Which verifier; may be repeated. solidity runs the contract on a local chain.",
+)
+@click.option(
+    "--verification-key",
+    type=click.Path(path_type=Path),
+    help="verification_key.json to trust.  [default: that of this machine's dev key]",
+)
+@click.option("--venue", help="Also check that the proof is for this venue.")
+@settings_options
+@pass_settings
+def verify(
+    settings: Settings,
+    document: str,
+    verifiers: tuple[str, ...],
+    verification_key: Path | None,
+    venue: str | None,
+) -> None:
+    """Verify the proof in BUNDLE (a file, an id in the store, or an account's name for its newest one).
+
+    This checks the proof, its expiry and, with --venue, its audience. Whether attestors, policy and freshness
+    are acceptable is for `counterfoil venue check`.
+    """
+    from aggregator.cli.linking import parse_address
+    from aggregator.cli.verifying import accepted_key, verify_with
+    from aggregator.model.errors import WrongAudienceError
+    from circuits.bundle import bundle_json, parse_bundle
+
+    bundle = parse_bundle(read_document(settings, "bundle", document))
+    now = int(time.time())
+    if venue is not None and bundle.context.venue != parse_address(venue):
+        raise WrongAudienceError(
+            f"the proof is for venue {bundle.context.venue}, not {parse_address(venue)}; "
+            "ask the holder for one made for you"
+        )
+    if bundle.context.expiry < now:
+        raise ExpiredError(
+            f"the proof expired {now - bundle.context.expiry} s ago; ask the holder for a fresh one"
+        )
+    key = accepted_key(bundle, verification_key)
+    chosen = VERIFIERS if "all" in verifiers else tuple(dict.fromkeys(verifiers))
+    seconds = {}
+    for name in chosen:
+        started = time.monotonic()
+        verify_with(name, key, bundle)
+        seconds[name] = round(time.monotonic() - started, 3)
+
+    def render(console: Console) -> None:
+        render_statement(console, bundle, now)
+        rows = [(name, "accepts", f"{taken:.3f}") for name, taken in seconds.items()]
+        console.print(tables.Table("", ("Verifier", "Result", ">Seconds"), rows).draw())
+
+    settings.show(
+        {"verified": True, "verifiers": {n: {"seconds": str(s)} for n, s in seconds.items()}}
+        | {"statement": bundle_json(bundle)["statement"]},
+        render,
+    )

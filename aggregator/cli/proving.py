@@ -1,0 +1,134 @@
+"""From a stored snapshot to a bundle: what `proof make`, `attestation request` and the demo share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from aggregator.margin import Evaluation, evaluate, positions_by_id
+from aggregator.model.anchors import anchors_hash
+from aggregator.model.errors import ExpiredError, ProofRefusedError
+from aggregator.model.policy import Level, Policy
+from aggregator.model.snapshot import Snapshot, parse_snapshot
+from aggregator.service.attestor import AttestationRequest
+from aggregator.service.venue import attestations_of
+from aggregator.store import Account, StoredSnapshot, read_holder_key
+from circuits.artifacts import ReadyCircuit, ready
+from circuits.assignment import Holder, commitment
+from circuits.bundle import Bundle, BundleAttestation, make_bundle
+from circuits.context import Context
+from circuits.groth16 import ProvingKey, open_key
+from circuits.keys import ensure_dev_key
+from circuits.policy_tree import build_tree, table_hash
+from circuits.prover import prove, size_for
+
+Tell = Callable[[str], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Audience:
+    """Whom a proof is for: a venue, and the registry it will be submitted to. Addresses are lower-case 0x."""
+
+    venue: str
+    chain_id: int
+    registry: str
+
+
+def evaluate_snapshot(policy: Policy, snapshot: Snapshot, level: Level, now: int) -> Evaluation:
+    """The account of a complete snapshot, valued under a policy in force.
+
+    Raises IncompleteSnapshotError, ExpiredError for a policy past its end, InputError for a position that the
+    policy does not price.
+    """
+    snapshot.require_complete()
+    if policy.expires < now:
+        raise ExpiredError(
+            f"policy {policy.name} epoch {policy.epoch} ran out {now - policy.expires} s ago; use the next epoch"
+        )
+    return evaluate(policy, positions_by_id(policy, snapshot.positions), level)
+
+
+def attestation_request(stored: StoredSnapshot, policy: Policy, now: int) -> AttestationRequest:
+    """What the holder shows an attestor: the snapshot, and what opens the commitment that a proof will carry."""
+    snapshot = parse_snapshot(stored.document)
+    size = size_for(evaluate_snapshot(policy, snapshot, Level.IM, now))
+    opened = commitment(
+        size, table_hash(policy), stored.blinding, positions_by_id(policy, snapshot.positions)
+    )
+    return AttestationRequest(snapshot, policy, size.name, stored.blinding, opened)
+
+
+def proving_key(circuit: ReadyCircuit, path: Path | None, tell: Tell) -> ProvingKey:
+    """The key in `path`, else this machine's dev key, which is made at first use."""
+    if path is not None:
+        return open_key(path, circuit.native)
+    return ensure_dev_key(
+        circuit, progress=lambda share: tell(f"making the dev key, once per machine, {share:.0%}")
+    )
+
+
+def make_proof(
+    stored: StoredSnapshot,
+    account: Account,
+    policy: Policy,
+    level: Level,
+    amount_e6: int,
+    audience: Audience,
+    expiry: int,
+    attestations: Sequence[BundleAttestation],
+    *,
+    now: int,
+    key_path: Path | None = None,
+    tell: Tell = lambda _: None,
+) -> Bundle:
+    """A bundle that shows `audience` an excess of at least `amount_e6` (1e-6 USD) at `level`, until `expiry`.
+
+    Raises CannotProveError when the excess is smaller, ProofRefusedError when an attestation is not about this
+    account and snapshot or there is none, and what `evaluate_snapshot` and the key files raise.
+    """
+    snapshot = parse_snapshot(stored.document)
+    if not attestations:
+        raise ProofRefusedError(
+            "no attestation was given, and a proof over numbers nobody attested says nothing; "
+            "run: counterfoil attestation request"
+        )
+    if expiry <= now:
+        raise ExpiredError(f"the proof would have expired {now - expiry} s ago; give a longer lifetime")
+    evaluation = evaluate_snapshot(policy, snapshot, level, now)
+    context = Context(
+        chain_id=audience.chain_id,
+        registry=audience.registry,
+        venue=audience.venue,
+        expiry=expiry,
+        anchors_hash=anchors_hash(snapshot.anchors),
+        cut_time=snapshot.cut_time,
+    )
+    holder = Holder(read_holder_key(Path(account.key_file)), account.sub_account, stored.blinding)
+    tell("building the circuit")
+    circuit = ready(size_for(evaluation).name)
+    tell("opening the key")
+    key = proving_key(circuit, key_path, tell)
+    proof = prove(
+        circuit,
+        key,
+        policy,
+        build_tree(policy),
+        evaluation,
+        holder,
+        amount_e6,
+        context.signal(),
+        lambda stage: tell(f"computing the {stage}"),
+    )
+    bundle = make_bundle(circuit, key, policy, proof, context, snapshot.anchors, attestations)
+    _check_attestations(bundle)
+    return bundle
+
+
+def _check_attestations(bundle: Bundle) -> None:
+    for item in attestations_of(bundle):
+        if (signer := item.attestation.signer(item.signature)) != item.attestor:
+            raise ProofRefusedError(
+                f"the attestation of {item.attestor} is not over this account, snapshot and policy table "
+                f"(it recovers to {signer}); have this snapshot attested"
+            )

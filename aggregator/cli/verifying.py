@@ -1,0 +1,94 @@
+"""Three verifiers for one proof: the Rust core, py-ecc, and the contract on a local chain."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aggregator.cli.venue_file import read_verification_key
+from aggregator.model.errors import InputError, ProofRefusedError
+from circuits.artifacts import ready
+from circuits.bundle import Bundle
+from circuits.formats.snarkjs import encode_verification_key
+from circuits.groth16 import open_key
+from circuits.keys import dev_key_path, verification_key_id
+from circuits.solvency import SIZES
+
+if TYPE_CHECKING:
+    from chains.devnet import Devnet
+
+
+def accepted_key(bundle: Bundle, path: Path | None) -> bytes:
+    """The verification key to check a bundle with: the file's, else that of this machine's dev key.
+
+    Raises InputError when there is neither, ProofRefusedError when the bundle names another key.
+    """
+    if path is not None:
+        key = read_verification_key(path)
+    else:
+        if bundle.circuit not in SIZES:
+            raise ProofRefusedError(
+                f"the bundle names the circuit {bundle.circuit!r}, which this version does not have; "
+                "ask for a proof of a circuit it has"
+            )
+        circuit = ready(bundle.circuit)
+        found = dev_key_path(circuit)
+        if not found.exists():
+            raise InputError(
+                f"this machine has no key of {bundle.circuit}; give the one to trust with --verification-key"
+            )
+        key = open_key(found, circuit.native).verification_key
+    if verification_key_id(key) != bundle.verification_key_id:
+        raise ProofRefusedError(
+            f"the proof is made with the key {bundle.verification_key_id}, and the trusted one is "
+            f"{verification_key_id(key)}; ask for a proof with that key, or trust the other"
+        )
+    return key
+
+
+def verify_with(verifier: str, key: bytes, bundle: Bundle) -> None:
+    """Accept the proof by returning, with the verifier "native", "py-ecc" or "solidity".
+
+    Raises ProofRefusedError with the reason; ToolMissingError when a local chain is needed and cannot start.
+    """
+    if verifier == "native":
+        from circuits.verifiers import native
+
+        native.verify(key, bundle.public, bundle.proof)
+    elif verifier == "py-ecc":
+        from circuits.verifiers import pyecc
+
+        pyecc.verify(key, bundle.public, bundle.proof)
+    else:
+        asyncio.run(_verify_on_a_local_chain(key, bundle))
+
+
+async def _verify_on_a_local_chain(key: bytes, bundle: Bundle) -> None:
+    from chains.devnet import devnet
+
+    async with devnet(bundle.context.chain_id) as net:
+        address = await deploy_verifier(net, key)
+        await verify_on_chain(net, address, bundle)
+
+
+async def deploy_verifier(net: Devnet, key: bytes) -> str:
+    """Deploy the Groth16 verifier contract of a verification key; returns its address."""
+    from chains.contracts.calldata import verifying_key_words
+    from chains.contracts.coding import creation_code
+
+    words = verifying_key_words(encode_verification_key(key))
+    return await net.deploy_code(creation_code("Groth16Verifier", words, True))
+
+
+async def verify_on_chain(net: Devnet, verifier: str, bundle: Bundle) -> None:
+    """Accept the proof by returning when the contract at `verifier` says yes; else ProofRefusedError."""
+    from chains.contracts.calldata import proof_words
+    from chains.contracts.coding import call_data, decode_result
+    from chains.rpc.values import encode_data, parse_data
+
+    data = call_data("Groth16Verifier", "verify", proof_words(bundle.proof), bundle.public)
+    answer = await net.endpoint.call("eth_call", [{"to": verifier, "data": encode_data(data)}, "latest"])
+    (accepted,) = decode_result("Groth16Verifier", "verify", parse_data(answer, "verify"))
+    if not accepted:
+        raise ProofRefusedError("the verifier contract does not accept the proof: the proof is refused")
