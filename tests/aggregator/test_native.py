@@ -206,7 +206,11 @@ def test_one_account_never_needs_more_than_two(
     rho = data.draw(st.sampled_from([0, RATE_SCALE]))
     matrix = tuple(tuple(RATE_SCALE if k == m else rho for m in range(size)) for k in range(size))
     policy = replace(policy, correlation_e6=matrix)
-    first = {i: data.draw(st.integers(min(0, q), max(0, q))) for i, q in held.items()}
+    limit = {i: policy.by_id[i].max_quantity_e8 for i in held}
+    first = {
+        i: data.draw(st.integers(max(-limit[i], q - limit[i]), min(limit[i], q + limit[i])))
+        for i, q in held.items()
+    }
     second = {i: q - first[i] for i, q in held.items()}
     joined, one, two = (evaluate(policy, a, level).requirement_e6 for a in (held, first, second))
     slack = 2 + len(policy.groups) + (2 * size + 2) * (policy.scan_factor_e6(level) // RATE_SCALE + 1)
