@@ -319,6 +319,37 @@ async def test_of_one_cut_initial_margin_stands_before_maintenance(world: World)
     assert (await world.reader.record(ACCOUNT_ID, s.venue)).level is Level.IM
     state = await world.reader.account(ACCOUNT_ID)
     assert (state.initial_usd_e6, state.maintenance_usd_e6) == (1000 * USD, 2000 * USD)
+    other = world.venues[1]
+    for level, amount in ((Level.MM, 900 * USD), (Level.IM, 100 * USD), (Level.MM, 950 * USD)):
+        await world.prove_and_submit(
+            await world.submission(
+                cut_time=s.cut_time, level=level, amount_usd_e6=amount, venue=other, expiry=s.expiry + amount
+            )
+        )
+    record = await world.reader.record(ACCOUNT_ID, other)
+    assert (record.level, record.amount_usd_e6) == (Level.IM, 100 * USD)
+
+
+async def test_a_longer_proof_of_the_same_amount_extends(world: World) -> None:
+    """Of one cut and amount the later expiry stands, for account and venue, in either order of arrival."""
+    s = await world.submission()
+    longer = await world.submission(cut_time=s.cut_time, expiry=s.expiry + 300)
+    shorter = await world.submission(cut_time=s.cut_time, expiry=s.expiry + 100)
+    for each in (s, longer, shorter):
+        await world.prove_and_submit(each)
+    assert (await world.reader.account(ACCOUNT_ID)).initial_until == longer.expiry
+    assert (await world.reader.record(ACCOUNT_ID, s.venue)).until == longer.expiry
+
+
+async def test_a_fresh_maintenance_proof_replaces_a_stale_initial_one(world: World) -> None:
+    """Also of the same cut: a venue's stale record stands before nothing."""
+    s = await world.submission(expiry=await world.now() + 100)
+    await world.prove_and_submit(s)
+    await world.travel(200)
+    maintenance = await world.submission(cut_time=s.cut_time, level=Level.MM)
+    await world.prove_and_submit(maintenance)
+    assert (await world.reader.record(ACCOUNT_ID, s.venue)).level is Level.MM
+    assert await world.reader.is_good(ACCOUNT_ID, s.venue)
 
 
 async def test_replaced_attestors_no_longer_count(world: World) -> None:
