@@ -16,6 +16,7 @@ COMMANDS = {
     "snapshot": ("aggregator.cli.snapshot:snapshot", "Read an account from its chains at one moment."),
     "attestation": ("aggregator.cli.attestation:attestation", "Have a snapshot attested, or attest one."),
     "policy": ("aggregator.cli.policy:policy", "Build, show and check risk policies."),
+    "health": ("aggregator.cli.health:health", "Show equity, requirement and excess of an account."),
     "proof": ("aggregator.cli.proof:proof", "Make and verify proofs of excess."),
     "relay": ("aggregator.cli.relay:relay", "Bring bundles onto a chain."),
     "venue": ("aggregator.cli.venue:venue", "Check accounts and pledge margin as a venue."),

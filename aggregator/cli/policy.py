@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from aggregator.cli import tables
-from aggregator.cli.documents import read_policy
+from aggregator.cli.documents import read_policy, write_document
 from aggregator.cli.framework import Settings, pass_settings, settings_options
+from aggregator.cli.networks import chosen_networks, networks_option
 from aggregator.fixed import format_up
+from aggregator.model.errors import PolicyError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from aggregator.model.policy import Policy
+    from aggregator.store import Store
 
 
 @click.group()
@@ -55,6 +60,79 @@ def render_summary(console: Console, made: Policy, root: str) -> None:
         f"  holds       {len(made.instruments)} instruments, {len(made.groups)} netting groups, "
         f"{len(made.classes)} risk classes, {len(made.scenarios)} scenarios"
     )
+
+
+@policy.command()
+@click.argument("spec", type=click.Path(path_type=Path))
+@click.option("--cut", type=int, help="The wall-clock second of the prices (Unix time).  [default: now]")
+@click.option(
+    "--epoch",
+    type=click.IntRange(min=0),
+    help="Number of this policy.  [default: one more than the last stored of its name]",
+)
+@click.option(
+    "--zero-stale",
+    is_flag=True,
+    help="Count collateral without a fresh price as zero and raise such debts, instead of stopping.",
+)
+@click.option("--out", type=click.Path(path_type=Path), help="Also write the policy to this file.")
+@networks_option
+@settings_options
+@pass_settings
+def build(
+    settings: Settings,
+    spec: Path,
+    cut: int | None,
+    epoch: int | None,
+    zero_stale: bool,
+    out: Path | None,
+    network_paths: tuple[str, ...],
+) -> None:
+    """Build a policy from SPEC (TOML, see configs/policies) with prices from the networks' feeds, and store it."""
+    from aggregator.policy import encode_policy
+    from aggregator.policy.build import build_policy
+    from aggregator.policy.spec import parse_spec
+    from aggregator.store import read_whole
+    from chains.oracles import read_market
+
+    try:
+        rules = parse_spec(read_whole(spec, "the policy spec").decode(), str(spec))
+    except UnicodeDecodeError as error:
+        raise PolicyError(f"{spec} is not UTF-8 at byte {error.start}; save it as UTF-8") from error
+    networks = chosen_networks(network_paths)
+    now = int(time.time())
+    with settings.step(f"Reading prices on {len(networks)} networks"):
+        market = asyncio.run(read_market(networks, cut=now if cut is None else cut))
+    for problem in market.problems:
+        settings.note(f"not used: {problem}")
+    with settings.home.store() as store:
+        number = _next_epoch(store, rules.name) if epoch is None else epoch
+        made = build_policy(
+            rules,
+            market.prices,
+            market.rates,
+            as_of=now if cut is None else cut,
+            epoch=number,
+            zero_stale_collateral=zero_stale,
+        )
+        document = encode_policy(made)
+        root = policy_root(made)
+        if out is not None:
+            write_document(out, document)
+        key = store.add_policy(document, name=made.name, root=int(root, 16), now=now)
+
+    def render(console: Console) -> None:
+        render_summary(console, made, root)
+        console.print(f"Stored as {key}. Next: counterfoil health SNAPSHOT --policy {key}")
+
+    settings.show({"id": key, **_summary(made, root)}, render)
+
+
+def _next_epoch(store: Store, name: str) -> int:
+    from aggregator.policy import parse_policy
+
+    stored = [entry.id for entry in store.policies() if entry.label == name]
+    return parse_policy(store.policy(stored[0])).epoch + 1 if stored else 1
 
 
 @policy.command()
