@@ -13,6 +13,7 @@ from eth_utils.crypto import keccak
 
 from aggregator.model.errors import ExpiredError, FormatError, ProofRefusedError, TransactionError
 from aggregator.model.policy import Level
+from chains.attestation import Attestation
 from chains.contracts.calldata import FIELD_R
 from chains.contracts.registry import (
     AccountState,
@@ -106,6 +107,15 @@ async def test_python_and_solidity_hash_alike(world: World) -> None:
     assert await reader.call("DOMAIN_SEPARATOR") == signable.header
     digest = await reader.call("attestationDigest", *message.values())
     assert digest == keccak(b"\x19\x01" + signable.header + signable.body)
+    attestation = Attestation(
+        account_id=s.account_id,
+        commitment=s.commitment,
+        anchors_hash="0x" + s.anchors_hash.hex(),
+        cut_time=s.cut_time,
+        expiry=s.attestation_expiry,
+        coverage="0x" + s.coverage.hex(),
+    )
+    assert digest == attestation.digest()
 
 
 async def test_the_record_ends_with_the_first_expiry(world: World) -> None:
