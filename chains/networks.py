@@ -66,18 +66,23 @@ class Ledger:
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """A Chainlink-style price feed of `base` in `quote`."""
+    """A Chainlink-style price feed of `base` in `quote`, which has to call itself one of `descriptions`."""
 
     base: str
     quote: str
     address: str
     decimals: int
     heartbeat_s: int
+    descriptions: tuple[str, ...] = ()
 
     @property
     def pair(self) -> str:
         """For example "ETH/USD"."""
         return f"{self.base}/{self.quote}"
+
+    def is_described_by(self, description: str) -> bool:
+        """True when the contract's own description is one of `descriptions`, or by default the pair."""
+        return _squeeze(description) in {_squeeze(d) for d in self.descriptions or (self.pair,)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,13 +284,15 @@ def _ledger(value: object, where: str) -> Ledger:
 
 
 def _feed(value: object, where: str) -> Feed:
-    table = _Table(value, where, ("base", "quote", "address", "decimals", "heartbeat_s"))
+    keys = ("base", "quote", "address", "decimals", "heartbeat_s")
+    table = _Table(value, where, keys, {"descriptions": []})
     return Feed(
         base=table.symbol("base"),
         quote=table.symbol("quote"),
         address=table.address("address"),
         decimals=table.number("decimals", 0, MAX_DECIMALS),
         heartbeat_s=table.number("heartbeat_s", 1, _WEEK_S),
+        descriptions=table.texts("descriptions"),
     )
 
 
@@ -294,6 +301,10 @@ def _sequencer(value: object, where: str) -> Sequencer | None:
         return None
     table = _Table(value, where, ("address",), {"grace_s": 3600})
     return Sequencer(table.address("address"), table.number("grace_s", 0, _WEEK_S))
+
+
+def _squeeze(description: str) -> str:
+    return "".join(description.split()).lower()
 
 
 def _refuse_repeats(top: _Table, network: Network) -> None:

@@ -5,6 +5,7 @@ Source: Chainlink documentation, AggregatorV3Interface and "L2 Sequencer Uptime 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,10 +14,12 @@ from aggregator.model.errors import ChainError, PriceError
 from aggregator.model.units import PRICE_BOUND, PRICE_SCALE
 from chains.multicall import Call, Outcome
 from chains.networks import Feed, Network, Sequencer
+from chains.rpc import clean_text
 from chains.rpc.abi import encode_call
 
 UPDATE_DELAY_S: Final = 300
 """A heartbeat starts an update; it may take this long to be mined and anchored."""
+CALLS_PER_FEED: Final = 3
 _ROUND: Final = ("uint80", "int256", "uint256", "uint256", "uint80")
 _SEQUENCER_UP: Final = 0
 
@@ -45,10 +48,10 @@ class FeedPrice:
         return mul_div_down(self.answer, PRICE_SCALE, 10**self.decimals)
 
 
-def feed_calls(feed: Feed) -> tuple[Call, Call]:
-    """The two reads of a feed."""
+def feed_calls(feed: Feed) -> list[Call]:
+    """The `CALLS_PER_FEED` reads of a feed."""
     address = bytes.fromhex(feed.address[2:])
-    return Call(address, encode_call("latestRoundData()")), Call(address, encode_call("decimals()"))
+    return [Call(address, encode_call(f)) for f in ("latestRoundData()", "decimals()", "description()")]
 
 
 def sequencer_call(sequencer: Sequencer) -> Call:
@@ -56,9 +59,7 @@ def sequencer_call(sequencer: Sequencer) -> Call:
     return Call(bytes.fromhex(sequencer.address[2:]), encode_call("latestRoundData()"))
 
 
-def parse_round(
-    network: Network, feed: Feed, round_: Outcome, decimals: Outcome, block_time: int
-) -> FeedPrice:
+def parse_round(network: Network, feed: Feed, outcomes: Sequence[Outcome], block_time: int) -> FeedPrice:
     """The feed's price at a block with timestamp `block_time`.
 
     Raises:
@@ -67,8 +68,9 @@ def parse_round(
     """
     source = f"{feed.pair} on {network.chain}"
     try:
-        on_chain = decimals.unsigned("decimals")
-        values = round_.decode(_ROUND, "latestRoundData")
+        values = outcomes[0].decode(_ROUND, "latestRoundData")
+        on_chain = outcomes[1].unsigned("decimals")
+        (description,) = outcomes[2].decode(["string"], "description")
     except ChainError as error:
         raise PriceError(
             f"the feed {source} at {feed.address} cannot be read ({error}); check its address"
@@ -77,6 +79,11 @@ def parse_round(
     if on_chain != feed.decimals:
         raise PriceError(
             f"the feed {source} has {on_chain} decimals and its network file says {feed.decimals}; correct the file"
+        )
+    if not feed.is_described_by(str(description)):
+        raise PriceError(
+            f"the feed {source} at {feed.address} calls itself {clean_text(str(description), 60)!r}; "
+            "correct its address or its descriptions"
         )
     if round_id == 0 or updated_at == 0:
         raise PriceError(f"the feed {source} has no finished round; wait for its first price")

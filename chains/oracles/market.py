@@ -16,6 +16,7 @@ from chains.anchors import Anchored, take_anchor
 from chains.multicall import multicall
 from chains.networks import Network
 from chains.oracles.feeds import (
+    CALLS_PER_FEED,
     FeedPrice,
     StalePriceError,
     check_sequencer,
@@ -68,7 +69,9 @@ async def read_feeds(chain: Chain, anchored: Anchored, network: Network) -> dict
     prices: dict[str, FeedPrice | PriceError] = {}
     for n, feed in enumerate(network.feeds):
         try:
-            prices[feed.pair] = parse_round(network, feed, outcomes[2 * n], outcomes[2 * n + 1], time)
+            prices[feed.pair] = parse_round(
+                network, feed, outcomes[CALLS_PER_FEED * n :][:CALLS_PER_FEED], time
+            )
         except PriceError as error:
             prices[feed.pair] = error
     return prices

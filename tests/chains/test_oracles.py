@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -85,11 +86,22 @@ async def test_each_fault_of_a_feed_has_its_own_words(net: Devnet) -> None:
         assert words in str(price)
         assert "ETH/USD on eip155:101" in str(price)
         assert isinstance(price, StalePriceError) == ("stale" in words)
-    for wrong, words in (
+    wrongs = [
         (feed(deployed, "ETH", decimals=18), "has 8 decimals"),
+        (feed(deployed, "BTC"), "calls itself 'ETH / USD'"),
         (Feed("ETH", "USD", "0x" + "77" * 20, 8, 60), "no contract"),
-    ):
-        assert words in str((await feeds_of(network(net, feeds=(wrong,))))["ETH/USD"])
+    ]
+    for wrong, words in wrongs:
+        assert words in str((await feeds_of(network(net, feeds=(wrong,))))[wrong.pair])
+
+
+@pytest.mark.anvil
+async def test_a_renamed_feed_is_accepted_under_its_listed_names(net: Devnet) -> None:
+    deployed = await net.deploy("TestPriceFeed", "MATIC / USD", 8, 100)
+    plain = feed(deployed, "POL")
+    listed = replace(plain, descriptions=("POL / USD", "matic/usd"))
+    assert isinstance((await feeds_of(network(net, feeds=(plain,))))["POL/USD"], PriceError)
+    assert isinstance((await feeds_of(network(net, feeds=(listed,))))["POL/USD"], FeedPrice)
 
 
 @pytest.mark.anvil
