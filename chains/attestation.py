@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from eth_account import Account
 from eth_account.signers.local import LocalAccount
 
 from aggregator.model.errors import ExpiredError, ProofRefusedError
-from chains.typed_data import ATTESTATION, digest, is_canonical_signature, signable
+from chains.typed_data import ATTESTATION, digest, recover, signable
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,16 +46,14 @@ class Attestation:
     def signer(self, signature: bytes) -> str:
         """The lower-case address that signed.
 
-        Raises: ProofRefusedError when the signature is not in its one canonical form.
+        Raises: ProofRefusedError when the signature is not in its one canonical form, or of no key.
         """
-        if not is_canonical_signature(signature):
-            raise ProofRefusedError(
-                "an attestation's signature is not 65 bytes in canonical form; have it signed again"
-            )
-        signer: str = Account.recover_message(
-            signable(ATTESTATION, self._message()), signature=signature
-        ).lower()
-        return signer
+        return recover(signable(ATTESTATION, self._message()), signature)
+
+    @property
+    def statement(self) -> tuple[int, int, str, int, str]:
+        """What has to be the same in all attestations that count together: everything but the expiry."""
+        return self.account_id, self.commitment, self.anchors_hash, self.cut_time, self.coverage
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +71,8 @@ def check_m_of_n(
     """The distinct accepted attestors that signed, in order of address, at least `threshold` of them.
 
     `attestors` are the accepted lower-case addresses. Signatures of strangers are ignored and named when too few are
-    left; a signature that is not its claimed attestor's refuses the whole set.
+    left; a signature that is not its claimed attestor's refuses the whole set, and so do attestors that state
+    different things.
     Raises: ExpiredError when one is past its expiry; ProofRefusedError when too few attestors signed.
     """
     if not 0 < threshold <= len(set(attestors)):
@@ -82,6 +80,7 @@ def check_m_of_n(
             f"a threshold of {threshold} out of {len(set(attestors))} attestors cannot be met"
         )
     good: set[str] = set()
+    statements: set[tuple[int, int, str, int, str]] = set()
     strangers: set[str] = set()
     for item in signed:
         signer = item.attestation.signer(item.signature)
@@ -93,9 +92,16 @@ def check_m_of_n(
             strangers.add(signer)
         elif item.attestation.expiry < now:
             late = now - item.attestation.expiry
-            raise ExpiredError(f"the attestation of {signer} expired {late} s ago; have the account attested again")
+            raise ExpiredError(
+                f"the attestation of {signer} expired {late} s ago; have the account attested again"
+            )
         else:
             good.add(signer)
+            statements.add(item.attestation.statement)
+    if len(statements) > 1:
+        raise ProofRefusedError(
+            f"the attestors {', '.join(sorted(good))} state different things; have them attest one snapshot"
+        )
     if len(good) < threshold:
         unknown = f"; not accepted: {', '.join(sorted(strangers))}" if strangers else ""
         raise ProofRefusedError(

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from eth_abi.abi import encode as abi_encode
-from eth_account import Account
 from eth_account.signers.local import LocalAccount
 
 from aggregator.model.errors import ChainError, ProofRefusedError
+from chains.multicall import BlockRef
 from chains.rpc import Chain, RpcError
 from chains.rpc.values import encode_data, parse_data
-from chains.typed_data import LINK, digest, is_canonical_signature, signable
+from chains.typed_data import LINK, digest, recover, signable
 
 EIP1271_MAGIC: Final = bytes.fromhex("1626ba7e")
 """isValidSignature(bytes32,bytes): both its selector and the answer that means yes (EIP-1271)."""
@@ -50,11 +50,7 @@ def verify_link(link: Link, signature: bytes, now: int) -> None:
     Raises: ProofRefusedError when the signature is not canonical or not the owner's, or the link is from the future.
     """
     _check_time(link, now)
-    if not is_canonical_signature(signature):
-        raise ProofRefusedError(
-            f"the signature that links {link.owner} is not 65 bytes in canonical form; sign again"
-        )
-    signer = Account.recover_message(signable(LINK, link._message()), signature=signature).lower()
+    signer = recover(signable(LINK, link._message()), signature)
     if signer != link.owner:
         raise ProofRefusedError(
             f"the link of {link.owner} is signed by {signer}; have the address itself sign it"
@@ -62,11 +58,12 @@ def verify_link(link: Link, signature: bytes, now: int) -> None:
 
 
 async def verify_contract_link(
-    chain: Chain, link: Link, signature: bytes, now: int, block: str = "latest"
+    chain: Chain, link: Link, signature: bytes, now: int, block: BlockRef | str = "latest"
 ) -> None:
     """Accepts the link of a contract account by returning, asking the contract on `chain` (EIP-1271).
 
-    Every endpoint of the chain's quorum has to give the same answer.
+    Every endpoint of the chain's quorum has to give the same answer. `block` may pin the question to an anchor. The
+    answer holds on this chain only: the same address on another one may be somebody else's.
     Raises: ProofRefusedError when the contract says no; ChainError when it cannot be asked.
     """
     _check_time(link, now)

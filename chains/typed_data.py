@@ -8,8 +8,12 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from eth_account import Account
 from eth_account.messages import SignableMessage, encode_typed_data
+from eth_keys.exceptions import BadSignature, ValidationError
 from eth_utils.crypto import keccak
+
+from aggregator.model.errors import ProofRefusedError
 
 DOMAIN: Final = {"name": "counterfoil", "version": "1"}
 
@@ -43,6 +47,20 @@ def signable(types: dict[str, list[dict[str, str]]], message: dict[str, Any]) ->
 def digest(message: SignableMessage) -> bytes:
     """The 32 bytes that are signed: keccak256(0x1901, domain separator, struct hash)."""
     return keccak(b"\x19" + message.version + message.header + message.body)
+
+
+def recover(message: SignableMessage, signature: bytes) -> str:
+    """The lower-case address that signed `message`.
+
+    Raises: ProofRefusedError when the signature is not canonical, or belongs to no key at all.
+    """
+    if not is_canonical_signature(signature):
+        raise ProofRefusedError("the signature is not 65 bytes in canonical form; have it signed again")
+    try:
+        signer: str = Account.recover_message(message, signature=signature).lower()
+    except (BadSignature, ValidationError) as error:
+        raise ProofRefusedError("the signature is of no key at all; have it signed again") from error
+    return signer
 
 
 def is_canonical_signature(signature: bytes) -> bool:

@@ -61,6 +61,7 @@ class FaultyNode:
         self.delay_s = 0.0
         self.status = 200
         self.max_body = 1 << 30
+        self.forced: dict[str, Json] = {}
         self.refused: dict[str, str] = {}
         self.before: dict[str, Callable[[], Awaitable[None]]] = {}
         self.methods: list[str] = []
@@ -83,7 +84,10 @@ class FaultyNode:
             if (hook := self.before.pop(call["method"], None)) is not None:
                 await hook()
         for call, answer in zip(calls, answers if isinstance(answers, list) else [answers], strict=True):
-            if call["method"] in self.refused:
+            if call["method"] in self.forced:
+                answer.pop("error", None)
+                answer["result"] = self.forced[call["method"]]
+            elif call["method"] in self.refused:
                 del answer["result"]
                 answer["error"] = {"code": -32601, "message": self.refused[call["method"]]}
             elif "result" in answer:

@@ -99,6 +99,28 @@ def test_only_the_canonical_form_of_a_signature_is_accepted() -> None:
             ATTESTATION.signer(other)
 
 
+def test_a_signature_of_no_key_is_refused() -> None:
+    """r = 5 is the abscissa of no curve point; 65 well-formed bytes, and still nobody signed."""
+    nobody = (5).to_bytes(32, "big") + (5).to_bytes(32, "big") + b"\x1b"
+    assert is_canonical_signature(nobody)
+    with pytest.raises(ProofRefusedError, match="no key at all"):
+        ATTESTATION.signer(nobody)
+    with pytest.raises(ProofRefusedError, match="no key at all"):
+        verify_link(Link(77, ADDRESSES[0], NOW), nobody, NOW)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"commitment": 7}, {"anchors_hash": "0x" + "ac" * 32}, {"cut_time": 1}, {"coverage": "0x" + "ce" * 32}],
+)
+def test_attestors_that_state_different_things_do_not_add_up(change: dict[str, object]) -> None:
+    other = replace(ATTESTATION, **change)  # type: ignore[arg-type]
+    with pytest.raises(ProofRefusedError, match="state different things"):
+        check_m_of_n([_signed(KEYS[0]), _signed(KEYS[1], other)], ADDRESSES, 2, NOW)
+    later = replace(ATTESTATION, expiry=ATTESTATION.expiry + 60)
+    assert len(check_m_of_n([_signed(KEYS[0]), _signed(KEYS[1], later)], ADDRESSES, 2, NOW)) == 2
+
+
 def test_a_threshold_that_cannot_be_met_is_refused() -> None:
     for threshold in (0, 3):
         with pytest.raises(ProofRefusedError, match="cannot be met"):
