@@ -8,7 +8,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Self, TypeVar
 
 from aggregator.model.errors import ChainError, ChainUnreachableError, ConfigError, QuorumError
 from chains.rpc.endpoint import Endpoint, Request
@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 _STRAGGLER_PATIENCE_S: Final = 2.0
 """How long the remaining endpoints are waited for once a quorum has answered."""
 
+T = TypeVar("T")
 Ask = Callable[[Endpoint], Awaitable[object]]
 
 
@@ -151,14 +152,9 @@ class Chain:
 
     async def batch(self, requests: Sequence[Request]) -> list[object | RpcError]:
         """Several requests in one HTTP exchange, from the first endpoint that answers."""
+        return await self.failover(lambda e: e.batch(requests), "a batch")
 
-        async def ask(endpoint: Endpoint) -> list[object | RpcError]:
-            return await endpoint.batch(requests)
-
-        answer = await self.failover(ask, "a batch")
-        return answer if isinstance(answer, list) else [answer]
-
-    async def failover(self, ask: Ask, what: str) -> object:
+    async def failover(self, ask: Callable[[Endpoint], Awaitable[T]], what: str) -> T:
         """The first usable answer to `ask`, trying the endpoints in order of health."""
         failures: list[ChainError] = []
         for endpoint in self.active:
