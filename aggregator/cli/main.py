@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Sequence
 
@@ -12,6 +13,7 @@ from aggregator.cli.framework import LazyGroup, settings_options
 
 COMMANDS = {
     "doctor": ("aggregator.cli.doctor:doctor", "Check that everything counterfoil needs is here."),
+    "demo": ("aggregator.cli.demo:demo", "Run the main job on three local chains."),
     "account": ("aggregator.cli.account:account", "Make accounts and link addresses to them."),
     "snapshot": ("aggregator.cli.snapshot:snapshot", "Read an account from its chains at one moment."),
     "attestation": ("aggregator.cli.attestation:attestation", "Have a snapshot attested, or attest one."),
@@ -31,6 +33,7 @@ def cli() -> None:
 
     Data goes to stdout, progress and errors to stderr. Exit codes are listed in docs/errors.md.
     """
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="warning: %(message)s")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

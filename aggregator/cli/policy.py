@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from aggregator.model.policy import Policy
     from aggregator.store import Store
+    from chains.oracles import Market
 
 
 @click.group()
@@ -64,7 +65,11 @@ def render_summary(console: Console, made: Policy, root: str) -> None:
 
 @policy.command()
 @click.argument("spec", type=click.Path(path_type=Path))
-@click.option("--cut", type=int, help="The wall-clock second of the prices (Unix time).  [default: now]")
+@click.option(
+    "--cut",
+    type=int,
+    help="The wall-clock second of the prices (Unix time).  [default: the last that is final everywhere]",
+)
 @click.option(
     "--epoch",
     type=click.IntRange(min=0),
@@ -89,6 +94,7 @@ def build(
     network_paths: tuple[str, ...],
 ) -> None:
     """Build a policy from SPEC (TOML, see configs/policies) with prices from the networks' feeds, and store it."""
+    from aggregator.cli.cut import settled_cut
     from aggregator.policy import encode_policy
     from aggregator.policy.build import build_policy
     from aggregator.policy.spec import parse_spec
@@ -101,8 +107,13 @@ def build(
         raise PolicyError(f"{spec} is not UTF-8 at byte {error.start}; save it as UTF-8") from error
     networks = chosen_networks(network_paths)
     now = int(time.time())
+
+    async def read() -> tuple[int, Market]:
+        as_of = await settled_cut(networks) if cut is None else cut
+        return as_of, await read_market(networks, cut=as_of)
+
     with settings.step(f"Reading prices on {len(networks)} networks"):
-        market = asyncio.run(read_market(networks, cut=now if cut is None else cut))
+        as_of, market = asyncio.run(read())
     for problem in market.problems:
         settings.note(f"not used: {problem}")
     with settings.home.store() as store:
@@ -111,7 +122,7 @@ def build(
             rules,
             market.prices,
             market.rates,
-            as_of=now if cut is None else cut,
+            as_of=as_of,
             epoch=number,
             zero_stale_collateral=zero_stale,
         )

@@ -129,7 +129,7 @@ def make(
                 now + lifetime,
                 attestations,
                 now=now,
-                key_path=proving_key,
+                key=proving_key,
                 tell=tell,
             )
         document = encode_bundle(bundle)

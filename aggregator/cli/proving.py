@@ -79,10 +79,12 @@ def make_proof(
     attestations: Sequence[BundleAttestation],
     *,
     now: int,
-    key_path: Path | None = None,
+    key: ProvingKey | Path | None = None,
     tell: Tell = lambda _: None,
 ) -> Bundle:
     """A bundle that shows `audience` an excess of at least `amount_e6` (1e-6 USD) at `level`, until `expiry`.
+
+    `key` is an opened proving key, the path of one, or None for this machine's dev key.
 
     Raises CannotProveError when the excess is smaller, ProofRefusedError when an attestation is not about this
     account and snapshot or there is none, and what `evaluate_snapshot` and the key files raise.
@@ -108,10 +110,10 @@ def make_proof(
     tell("building the circuit")
     circuit = ready(size_for(evaluation).name)
     tell("opening the key")
-    key = proving_key(circuit, key_path, tell)
+    opened = key if isinstance(key, ProvingKey) else proving_key(circuit, key, tell)
     proof = prove(
         circuit,
-        key,
+        opened,
         policy,
         build_tree(policy),
         evaluation,
@@ -120,7 +122,7 @@ def make_proof(
         context.signal(),
         lambda stage: tell(f"computing the {stage}"),
     )
-    bundle = make_bundle(circuit, key, policy, proof, context, snapshot.anchors, attestations)
+    bundle = make_bundle(circuit, opened, policy, proof, context, snapshot.anchors, attestations)
     _check_attestations(bundle)
     return bundle
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from aggregator.cli.framework import Settings
+from aggregator.cli.tables import sentence_case
 from chains.networks import Network
 from chains.relayer import Call, Finality, Journal, LocalSigner, Outcome, Relayer, RelayerSettings, State
 from chains.rpc.provider import web3_on
@@ -38,7 +39,7 @@ def send(
     """
     with settings.home.store():
         journal_path = settings.home.root / "relayer.db"
-    with settings.step(call.label.capitalize()) as tell:
+    with settings.step(sentence_case(call.label)) as tell:
         return asyncio.run(_send(network, call, signer, journal_path, relaying, yes, tell))
 
 

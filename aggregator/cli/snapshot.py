@@ -17,6 +17,8 @@ from aggregator.model.errors import InputError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from aggregator.model.snapshot import Snapshot
+
 
 @click.group()
 def snapshot() -> None:
@@ -25,7 +27,11 @@ def snapshot() -> None:
 
 @snapshot.command()
 @click.argument("account")
-@click.option("--cut", type=int, help="The wall-clock second to read at (Unix time).  [default: now]")
+@click.option(
+    "--cut",
+    type=int,
+    help="The second to read at (Unix time).  [default: the last that is final everywhere]",
+)
 @click.option("--out", type=click.Path(path_type=Path), help="Also write the snapshot to this file.")
 @click.option("--incomplete", is_flag=True, help="Keep a snapshot from which something is missing.")
 @networks_option
@@ -44,6 +50,7 @@ def take(
     Each chain is read at its last final block at or before the cut. What could not be read is named, never
     counted as zero; such a snapshot is only kept with --incomplete, and no proof is made of it.
     """
+    from aggregator.cli.cut import settled_cut
     from aggregator.cli.snapshot_views import render_snapshot
     from aggregator.model.snapshot import encode_snapshot, snapshot_json
     from chains.balances import take_snapshot
@@ -57,16 +64,18 @@ def take(
             raise InputError(
                 f"account {account!r} has no address; run: counterfoil account link {account} --address 0x..."
             )
-        with settings.step(f"Reading {len(holders)} addresses on {len(networks)} networks"):
-            taken = asyncio.run(
-                take_snapshot(
-                    networks,
-                    account_id=holder.account_id,
-                    sub_account=holder.sub_account,
-                    addresses=holders,
-                    cut=now if cut is None else cut,
-                )
+
+        async def read() -> Snapshot:
+            return await take_snapshot(
+                networks,
+                account_id=holder.account_id,
+                sub_account=holder.sub_account,
+                addresses=holders,
+                cut=await settled_cut(networks) if cut is None else cut,
             )
+
+        with settings.step(f"Reading {len(holders)} addresses on {len(networks)} networks"):
+            taken = asyncio.run(read())
         if not incomplete:
             taken.require_complete()
         document = encode_snapshot(taken)

@@ -21,18 +21,19 @@ def anchors_table(snapshot: Snapshot) -> Table:
             f"{anchor.number:,}",
             tables.short(anchor.hash),
             tables.short(anchor.state_root),
-            tables.moment(anchor.timestamp),
+            tables.moment(anchor.timestamp, ""),
             anchor.finality.value,
             anchor.trust.value,
         )
         for anchor in snapshot.anchors
     ]
-    columns = ("Chain", ">Block", "Hash", "State root", "Time", "Tag", "Trust")
+    columns = ("Chain", ">Block", "Hash", "State root", "Time (UTC)", "Tag", "Trust")
     return Table("Anchors", columns, rows)
 
 
 def readings_table(snapshot: Snapshot) -> Table:
-    """One row per reading, with how it was established."""
+    """One row per reading that is not zero, with how it was established; zeros are counted in the title."""
+    zeros = sum(not reading.quantity_e8 for reading in snapshot.readings)
     rows = [
         (
             reading.chain,
@@ -44,9 +45,10 @@ def readings_table(snapshot: Snapshot) -> Table:
             reading.trust.value,
         )
         for reading in snapshot.readings
+        if reading.quantity_e8
     ]
     columns = ("Chain", "Address", "Instrument", "Kind", ">Quantity", "Read", "Trust")
-    return Table("Readings", columns, rows)
+    return Table(f"Readings ({zeros} of zero are not listed)" if zeros else "Readings", columns, rows)
 
 
 def completeness_lines(snapshot: Snapshot) -> list[str]:

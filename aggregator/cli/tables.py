@@ -37,7 +37,11 @@ class Table:
         from rich.text import Text
 
         made = RichTable(
-            title=self.title or None, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD
+            title=self.title or None,
+            title_justify="left",
+            title_style="bold",
+            box=box.SIMPLE_HEAD,
+            show_header=any(self.columns),
         )
         for name in self.columns:
             made.add_column(name.removeprefix(">"), justify="right" if name.startswith(">") else "left")
@@ -92,9 +96,14 @@ def rate(rate_e6: int) -> str:
     return format_decimal(rate_e6, USD_DIGITS)
 
 
-def moment(timestamp: int) -> str:
-    """Unix seconds as UTC."""
-    return datetime.fromtimestamp(timestamp, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+def moment(timestamp: int, zone: str = " UTC") -> str:
+    """Unix seconds as UTC; a column that says so leaves out the zone."""
+    return datetime.fromtimestamp(timestamp, UTC).strftime("%Y-%m-%d %H:%M:%S") + zone
+
+
+def sentence_case(text: str) -> str:
+    """The text with its first letter capital and the rest as it is."""
+    return text[:1].upper() + text[1:]
 
 
 def short(hex_text: str) -> str:

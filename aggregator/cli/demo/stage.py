@@ -15,7 +15,8 @@ from aggregator.model.errors import CounterfoilError
 if TYPE_CHECKING:
     from rich.status import Status
 
-INDENT = "   "
+INDENT = 3
+DEEP_INDENT = 12
 
 
 class DemoFailedError(CounterfoilError):
@@ -29,7 +30,6 @@ class Step:
     number: int
     title: str
     seconds: float = 0.0
-    facts: dict[str, Any] = field(default_factory=dict)
     refusals: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -65,7 +65,7 @@ class Stage:
         with self._spinner(title):
             yield step
         step.seconds = round(time.monotonic() - started, 2)
-        self._print(f"{INDENT}[dim]{step.seconds:.1f} s[/dim]")
+        self._print(f"{' ' * INDENT}[dim]{step.seconds:.1f} s[/dim]")
 
     @contextmanager
     def _spinner(self, title: str) -> Iterator[None]:
@@ -81,22 +81,20 @@ class Stage:
                 self._status = None
 
     def progress(self, text: str) -> None:
-        """What is under way inside a step: beside the spinner on a terminal, else a line on stderr."""
+        """What is under way inside a step, beside the spinner of a terminal."""
         if self._status is not None:
             self._status.update(f"{text} ...")
-        elif self._settings.json or not self._settings.console.is_terminal:
-            self._settings.note(f"{INDENT}{text}")
 
     def say(self, text: str) -> None:
         """One plain sentence."""
-        self._print(f"{INDENT}{_escape(text)}")
+        self._print_indented(text, INDENT)
 
     def show(self, table: Table) -> None:
         """A table."""
         if not self._settings.json:
             from rich.padding import Padding
 
-            self._settings.console.print(Padding(table.draw(), (0, 0, 0, 1)))
+            self._settings.console.print(Padding(table.draw(), (0, 0, 0, 1), expand=False))
 
     def confirm(self, holds: bool, what: str) -> None:
         """Stop the demo when `what` does not hold."""
@@ -122,8 +120,31 @@ class Stage:
     def note_refusal(self, what: str, reason: str, exit_code: int) -> None:
         """Record a refusal that happened as it should."""
         self.steps[-1].refusals.append({"what": what, "reason": reason, "exitCode": exit_code})
-        self._print(f"{INDENT}[green]refused[/green]  {_escape(what)}")
-        self._print(f"{INDENT}         {_escape(reason)}  [dim](exit code {exit_code})[/dim]")
+        self._print(f"{' ' * INDENT}[green]refused[/green]  {_escape(what)}")
+        self._print_indented(f"{reason} (exit code {exit_code})", DEEP_INDENT)
+
+    def summary(self, text: str) -> None:
+        """The last line; with --json, everything as one document."""
+        steps = [
+            {
+                "number": step.number,
+                "title": step.title,
+                "seconds": f"{step.seconds:.2f}",
+                "refusals": step.refusals,
+            }
+            for step in self.steps
+        ]
+        data = {"ok": True, "summary": text, "seconds": f"{self.seconds:.2f}", "steps": steps}
+        self._settings.show(
+            data, lambda console: console.print(f"\n[bold green]Done.[/bold green] {_escape(text)}")
+        )
+
+    def _print_indented(self, text: str, indent: int) -> None:
+        if not self._settings.json:
+            from rich.padding import Padding
+            from rich.text import Text
+
+            self._settings.console.print(Padding(Text(text), (0, 0, 0, indent), expand=False))
 
     def _print(self, text: str) -> None:
         if not self._settings.json:

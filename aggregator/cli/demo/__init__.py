@@ -1,0 +1,31 @@
+"""`counterfoil demo`: the main job on three local chains, and what must not go through."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from aggregator.cli.framework import Settings, pass_settings, settings_options
+
+
+@click.command()
+@click.option(
+    "--config", type=click.Path(path_type=Path), help="Its parameters (TOML).  [default: configs/demo.toml]"
+)
+@click.option(
+    "--keep",
+    type=click.Path(path_type=Path),
+    help="Keep the demo's home (accounts, bundles) in this directory.",
+)
+@settings_options
+@pass_settings
+def demo(settings: Settings, config: Path | None, keep: Path | None) -> None:
+    """Run the main job on three local chains.
+
+    Link, read, net, prove, verify, submit and pledge; then what must be refused, and why. Nothing leaves this
+    machine. The exit code is 0 only when everything went as said.
+    """
+    from aggregator.cli.demo.run import run_demo
+
+    run_demo(settings, config, keep)
