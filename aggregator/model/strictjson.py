@@ -15,6 +15,7 @@ import rfc8785
 
 from aggregator.fixed import parse_integer
 from aggregator.model.errors import FormatError, InputError
+from aggregator.model.nesting import require_shallow
 
 T = TypeVar("T")
 
@@ -46,6 +47,7 @@ def load_json(data: bytes | str) -> object:
     """Parsed JSON without floats or duplicate keys; raises FormatError."""
     try:
         text = data.decode("utf-8") if isinstance(data, bytes) else data
+        require_shallow(data if isinstance(data, bytes) else data.encode("utf-8"))
         value: object = json.loads(
             text, object_pairs_hook=_no_duplicates, parse_float=_no_float, parse_constant=_no_float
         )
