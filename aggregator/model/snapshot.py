@@ -29,7 +29,11 @@ from aggregator.model.units import QUANTITY_BOUND, QUANTITY_SCALE
 
 SNAPSHOT_SCHEMA: Final = "counterfoil/snapshot/1"
 DEBT_KIND: Final = "debt"
-"""The kind of a reading of something owed; its raw amount and quantity are negative."""
+"""The kind of a reading of something owed; its raw amount and quantity are negative or zero."""
+LEDGER_KIND: Final = "ledger"
+"""The kind of a position on a derivatives ledger, and of its cash leg: signed, long or short, gained or owed."""
+SIGNED_KINDS: Final = frozenset({DEBT_KIND, LEDGER_KIND})
+"""Kinds whose quantity may be negative."""
 
 _MAX_DECIMALS: Final = 77
 _ADDRESS: Final = re.compile(r"0x[0-9a-f]{40}", re.ASCII)
@@ -75,7 +79,7 @@ class Method(StrEnum):
 class Reading:
     """One quantity read at one anchored block, or reported by the holder or a venue.
 
-    `raw` is in base units of the token, negative when owed; `quantity_e8` is `raw` in 1e-8 units rounded down.
+    `raw` is in base units of the token, negative when owed or short; `quantity_e8` is `raw` in 1e-8 units rounded down.
     `token` is "native", a lower-case address, or for a reported quantity the name of its source. `detail` is evidence
     in words and hex, such as the storage slot.
     """
@@ -167,8 +171,11 @@ def _check_reading(
         )
     if reading.method is Method.REPORTED:
         return
-    if reading.kind != DEBT_KIND and reading.quantity_e8 < 0:
-        raise FormatError(f"{where}.quantityE8 is negative, but only a debt is; use the kind {DEBT_KIND!r}")
+    if reading.kind not in SIGNED_KINDS and reading.quantity_e8 < 0:
+        raise FormatError(
+            f"{where}.quantityE8 is negative, but only a debt or a ledger position is; "
+            f"use the kind {DEBT_KIND!r} or {LEDGER_KIND!r}"
+        )
     anchor = anchors.get(reading.chain)
     if anchor is None:
         raise FormatError(

@@ -1,21 +1,20 @@
 """Kind `ledger`: positions on a derivatives venue that keeps its book in a contract.
 
 The contract answers `positionOf(address,bytes32)` with a signed size in 1e-8 units and a signed cash leg in 1e-8 USD
-(minus size times entry price for a perp). Short positions and a negative cash leg are owed, so they get the kind
-`debt`: the snapshot format keeps every negative quantity under that name.
+(minus size times entry price for a perp). Both signs are of one kind, so what an attestation covers does not tell
+whether a position is long or short.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from aggregator.model.snapshot import DEBT_KIND
+from aggregator.model.snapshot import LEDGER_KIND
 from chains.balances.asset import Amount, Asset
 from chains.multicall import Call, Outcome
 from chains.networks import CASH, Ledger, Network
 from chains.rpc.abi import encode_call
 
-KIND = "ledger"
 _DECIMALS = 8
 
 
@@ -47,6 +46,5 @@ class LedgerBook(Asset):
         return [*amounts, self._amount(CASH, cash, {"markets": ",".join(self._ledger.markets)})]
 
     def _amount(self, instrument: str, raw: int, detail: dict[str, str]) -> Amount:
-        kind = DEBT_KIND if raw < 0 else KIND
         token = "0x" + self.address.hex()
-        return Amount(instrument, kind, token, raw, _DECIMALS, {"venue": self._ledger.name, **detail})
+        return Amount(instrument, LEDGER_KIND, token, raw, _DECIMALS, {"venue": self._ledger.name, **detail})

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from aggregator.model.anchors import Finality, Trust
-from aggregator.model.errors import IncompleteSnapshotError, InputError
+from aggregator.model.errors import FormatError, IncompleteSnapshotError, InputError
 from aggregator.model.snapshot import Method, Reading, Snapshot, encode_snapshot, parse_snapshot
 from chains.balances import Layout, LayoutBook, parse_holder, take_snapshot
 from chains.balances.reader import KnownLayout
@@ -85,7 +85,7 @@ async def test_every_kind_is_read_and_balances_are_proven(scene: tuple[Devnet, N
     assert readings["USDC@eip155:101", BOB].raw == 0
     assert readings["USDC@eip155:101", BOB].method is Method.PROVEN
     assert readings["USDC@eip155:101", ALICE].detail["symbolOnChain"] == "US [2JDC"
-    assert readings["ETH-PERP", ALICE].kind == "debt"
+    assert {r.kind for (i, _), r in readings.items() if "@" not in i} == {"ledger"}
     assert parse_snapshot(encode_snapshot(snapshot)) == snapshot
 
 
@@ -353,3 +353,20 @@ async def test_finality_holds_back_unfinal_balances(net: Devnet) -> None:
     assert (await snap(described)).positions == {}
     await net.mine(2)
     assert (await snap(described)).positions == {"POL@eip155:101": 10**8}
+
+
+async def test_a_ledger_reading_is_signed_and_documents_from_before_the_kind_still_parse(net: Devnet) -> None:
+    """Short and long are one kind, so coverage hides the direction; `debt` for a short position stays readable."""
+    book = await net.deploy("DerivativesLedger", net.accounts[0].address)
+    await book.send("setPosition", ALICE, market("ETH-PERP"), -2_50000000, 8_000_00000000)
+    taken = await snap(network(net, ledgers=(ledger(book, "ETH-PERP"),)), addresses=(ALICE,))
+    short = by_key(taken)["ETH-PERP", ALICE]
+    assert (short.kind, short.quantity_e8) == ("ledger", -250000000)
+    document = encode_snapshot(taken)
+    old = document.replace(
+        b'"instrument":"ETH-PERP","kind":"ledger"', b'"instrument":"ETH-PERP","kind":"debt"'
+    )
+    assert old != document
+    assert parse_snapshot(old).positions == taken.positions
+    with pytest.raises(FormatError, match="only a debt or a ledger position"):
+        parse_snapshot(old.replace(b'"ETH-PERP","kind":"debt"', b'"ETH-PERP","kind":"erc20"'))
