@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -207,5 +208,53 @@ def verify(
     settings.show(
         {"verified": True, "verifiers": {n: {"seconds": str(s)} for n, s in seconds.items()}}
         | {"statement": bundle_json(bundle)["statement"]},
+        render,
+    )
+
+
+@proof.command("key")
+@click.option(
+    "--circuit",
+    type=click.Choice(["solvency-16", "solvency-64"]),
+    default="solvency-16",
+    show_default=True,
+    help="Which circuit's key.",
+)
+@click.option(
+    "--proving-key",
+    type=click.Path(path_type=Path),
+    help="A .zkey of the circuit.  [default: this machine's dev key, made at first use]",
+)
+@click.option("--out", type=click.Path(path_type=Path), help="Write verification_key.json to this file.")
+@settings_options
+@pass_settings
+def export_key(settings: Settings, circuit: str, proving_key: Path | None, out: Path | None) -> None:
+    """Show the verification key of a circuit, which venues and registries accept proofs by."""
+    from aggregator.cli.proving import proving_key as open_or_make
+    from aggregator.store import write_whole
+    from circuits.artifacts import ready
+    from circuits.formats.snarkjs import encode_verification_key
+    from circuits.keys import kind_of, verification_key_id
+
+    with settings.step("Opening the key") as tell:
+        opened = open_or_make(ready(circuit), proving_key, tell)
+    key = opened.verification_key
+    document = encode_verification_key(key)
+    if out is not None:
+        write_whole(out, json.dumps(document, indent=1).encode() + b"\n")
+
+    def render(console: Console) -> None:
+        console.print(f"{circuit}, {kind_of(opened).value} key")
+        console.print(f"  id  {verification_key_id(key)}")
+        if out is not None:
+            console.print(f"Wrote {out}.", markup=False)
+
+    settings.show(
+        {
+            "circuit": circuit,
+            "kind": kind_of(opened).value,
+            "id": verification_key_id(key),
+            "verificationKey": document,
+        },
         render,
     )

@@ -14,9 +14,8 @@ import pytest
 from aggregator.cli.main import run
 from aggregator.cli.verifying import deploy_verifier
 from aggregator.service.submission import circuit_id
-from circuits.artifacts import ready
-from circuits.formats.snarkjs import encode_verification_key
-from circuits.keys import ensure_dev_key, verification_key_id
+from circuits.formats.snarkjs import parse_verification_key
+from circuits.keys import verification_key_id
 from tests.aggregator.cli.conftest import Outcome
 from tests.aggregator.cli.local import Local, local_chains
 
@@ -142,8 +141,9 @@ def _prepare(desk: Desk) -> None:
     signed = desk.data("attestation", "sign", request, "--key-file", key, "--out", files / "attestation.json")
     desk.coverage = signed["coverage"]
 
-    vk = ensure_dev_key(ready("solvency-16")).verification_key
-    (files / "verification_key.json").write_text(json.dumps(encode_verification_key(vk)))
+    shown = desk.data("proof", "key", "--out", files / "verification_key.json")
+    vk = parse_verification_key(json.loads((files / "verification_key.json").read_text()))
+    assert (shown["id"], shown["kind"]) == (verification_key_id(vk), "dev")
     verifier = local.run(deploy_verifier(local.world.home_chain.net, vk))
     desk.registry = local.registry(
         circuit_id(verification_key_id(vk)),
