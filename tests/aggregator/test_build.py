@@ -11,14 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aggregator.model.errors import InputError, PolicyError, PriceError
-from aggregator.model.policy import Addon, InstrumentKind, Level, Policy
-from aggregator.model.units import POSITION_VALUE_BOUND
+from aggregator.model.policy import Addon, InstrumentKind, Level, Line, Policy
+from aggregator.model.units import INTERCEPT_BOUND, POSITION_VALUE_BOUND
 from aggregator.policy import check_policy, encode_policy, parse_policy
-from aggregator.policy.build import build_policy
+from aggregator.policy.build import build_policy, limit_groups
 from aggregator.policy.check import position_factor_e12
 from aggregator.policy.derivatives import years_to
 from aggregator.policy.quotes import PriceQuote, RateQuote
-from aggregator.policy.spec import parse_spec
+from aggregator.policy.spec import Strikes, parse_spec
 from tests.aggregator.markets import AS_OF, E12, SPECS, health, policy, prices, rates, spec
 
 SYMBOL = re.compile(r"USD|[A-Za-z]+(-DEBT)?@eip155:[0-9]+|[A-Z]+-PERP|[A-Z]+-[0-9]{8}(-[0-9.]+-[CP])?")
@@ -53,7 +53,8 @@ def test_marks_units_and_addons_by_hand() -> None:
     assert wrapped.addon_im.long_e12 == -(-wrapped.mark_e12 * 26_000 // 10**6)
     debt = by["USDC-DEBT@eip155:31337001"]
     assert (debt.kind, debt.group_id, debt.addon_im) == (InstrumentKind.DEBT, 2, Addon(E12, E12 // 1000))
-    assert by["sUSDC@eip155:31337001"].mark_e12 == 1_050_000_000_000
+    share = by["sUSDC@eip155:31337001"]
+    assert (share.mark_e12, share.addon_im.long_e12) == (1_050_000_000_000, 11_550_000_000)
     assert by["USD"].mark_e12 == E12
     assert by["ETH-PERP"].mark_e12 == 3000 * E12
     assert by["ETH-20270415"].mark_e12 > 3000 * E12
@@ -142,6 +143,37 @@ def test_limits_keep_every_bound_at_any_price(eth_power: int, usdc_power: int, l
     built = build_policy(rules, quotes, rates(), as_of=AS_OF, epoch=1)
     for instrument in built.instruments:
         assert instrument.max_quantity_e8 * position_factor_e12(instrument) < POSITION_VALUE_BOUND
+
+
+def test_a_groups_limits_share_its_bound() -> None:
+    """Two members at 2^80 - 1 units and a slope of 2^60 reach 2 x 2^160: each is cut to half of the bound."""
+    group = replace(policy().groups[0], lines_im=(Line(2**60, 0), *[Line(0, 0)] * 5))
+    eth = replace(policy().by_symbol["ETH@eip155:31337001"], max_quantity_e8=2**80 - 1, mark_e12=0)
+    other = replace(eth, id=4000, symbol="other", group_id=0)
+    idle = replace(eth, id=4001, symbol="idle", unit_e6=0)
+    cut = limit_groups([eth, replace(eth, id=3), other, idle], [group])
+    assert 2 * cut[0].max_quantity_e8 * 10**6 * 2**60 < INTERCEPT_BOUND
+    assert 2 * (cut[0].max_quantity_e8 + 1) * 10**6 * 2**60 >= INTERCEPT_BOUND
+    assert cut[1].max_quantity_e8 == cut[0].max_quantity_e8
+    assert cut[2:] == (other, idle)
+
+
+def test_a_nearly_worthless_wrapper_cannot_outgrow_its_group() -> None:
+    """At 1e-9 USD a token a USD limit alone would let its quantity of ETH leave the circuit's range."""
+    wrapper = replace(spec().wrappers[0], price="wstETH")
+    rules = replace(spec(), wrappers=(wrapper, spec().wrappers[1]))
+    built = build_policy(rules, prices(wstETH=PriceQuote(1000, AS_OF)), rates(), as_of=AS_OF, epoch=1)
+    cheap = built.by_symbol["wstETH@eip155:31337001"]
+    assert cheap.max_quantity_e8 < 2**80 - 1
+    check_policy(built)
+
+
+def test_the_long_addon_of_a_cheap_option_stops_at_its_mark() -> None:
+    """A call at 10 000 costs less than 0.2 % of the index: holding it can lose all of it and no more."""
+    strikes = Strikes((10_000 * 10**8,), (), 0)
+    rules = replace(spec(), options=(replace(spec().options[0], strikes=strikes),))
+    call = build_policy(rules, prices(), rates(), as_of=AS_OF, epoch=1).by_symbol["ETH-20270214-10000-C"]
+    assert call.addon_im.long_e12 == call.mark_e12 < 6 * E12
 
 
 def test_every_account_within_its_limits_can_be_evaluated() -> None:

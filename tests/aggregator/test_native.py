@@ -226,6 +226,11 @@ def test_correlated_risk_known_values(claims: tuple[int, ...], expected: int) ->
     assert correlated_risk_e6(rho, claims) == expected
 
 
+def test_correlated_risk_is_rounded_up_before_the_root() -> None:
+    """9 + 16 + 2 x 1e-6 x 12 is a hair above 25, so R is 6 and not 5."""
+    assert correlated_risk_e6(((RATE_SCALE, 1), (1, RATE_SCALE)), (3, 4)) == 6
+
+
 def test_a_hand_computed_account() -> None:
     """10 ETH at 3000 hedged by 8 perps: every number by hand.
 

@@ -10,7 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from aggregator.model.errors import PolicyError
-from aggregator.pricing.black76 import greeks, implied_volatility, value
+from aggregator.pricing.black76 import Floats, greeks, implied_volatility, value
 from aggregator.pricing.forward import ForwardCurve
 from aggregator.pricing.surface import Surface, SviSlice, ssvi_slice
 
@@ -140,6 +140,22 @@ def test_option_prices_on_the_surface_admit_no_arbitrage() -> None:
         calls = value(3000, strikes, years, surface().volatility(np.log(strikes / 3000), years), True)
         assert (np.diff(calls) <= 1e-9).all()
         assert (np.diff(calls, 2) >= -1e-9).all()
+
+
+def test_the_density_factor_is_the_curvature_of_call_prices() -> None:
+    """K C''(K) = g(k) n(d2) / sqrt(w): what makes g < 0 an arbitrage. Source: Gatheral & Jacquier, section 2.1."""
+    for one in (surface().slices[1], SviSlice(1.0, -0.0410, 0.1331, 0.3060, 0.3586, 0.4153)):
+        k = np.linspace(-0.6, 1.2, 37)
+        strike, h = np.exp(k), 1e-4
+
+        def call(x: Floats, one: SviSlice = one) -> Floats:
+            return value(1.0, x, one.years, np.sqrt(one.total_variance(np.log(x)) / one.years), True)
+
+        curvature = (call(strike + h) - 2 * call(strike) + call(strike - h)) / h**2
+        root = np.sqrt(one.total_variance(k))
+        d2 = -k / root - root / 2
+        expected = one.density_factor(k) * np.exp(-d2 * d2 / 2) / np.sqrt(2 * np.pi) / root
+        assert curvature * strike == pytest.approx(expected, abs=1e-4)
 
 
 def test_butterfly_arbitrage_is_refused() -> None:
