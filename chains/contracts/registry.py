@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Any, Final
 
 from eth_typing import ChecksumAddress
@@ -124,6 +125,32 @@ class VenueRecord:
     level: Level
 
 
+class Status(IntEnum):
+    """How an account stands: see `SolvencyRegistry.Status`."""
+
+    COVERED = 0
+    SHORT = 1
+    CALLED = 2
+    FAILED = 3
+
+
+@dataclass(frozen=True)
+class AccountStatus:
+    """Whether what is proven covers the pledges (1e-6 USD, Unix seconds).
+
+    Attributes:
+        firm_usd_e6: proven, fresh and under nothing revoked.
+        counted_usd_e6: the same, with what was revoked and is within its grace period.
+        deadline: until when a margin call is to be met; 0 when there is none.
+    """
+
+    status: Status
+    firm_usd_e6: int
+    counted_usd_e6: int
+    pledged_usd_e6: int
+    deadline: int
+
+
 @dataclass(frozen=True)
 class VenueStanding:
     """What a venue asks before it relies on an account, read at one block."""
@@ -180,6 +207,11 @@ def pledge_call(account_id: int, amount_usd_e6: int) -> bytes:
 def release_call(account_id: int, amount_usd_e6: int) -> bytes:
     """Call data of `release`, to be sent by the venue."""
     return call_data(NAME, "release", account_id, amount_usd_e6)
+
+
+def transfer_call(account_id: int, to: str, amount_usd_e6: int) -> bytes:
+    """Call data of `transfer` of a pledge to the venue `to`, to be sent by the venue that has it."""
+    return call_data(NAME, "transfer", account_id, to, amount_usd_e6)
 
 
 def poke_call(account_id: int) -> bytes:
@@ -256,6 +288,31 @@ class Registry:
     async def pledge_of(self, account_id: int, venue: str, block: BlockIdentifier = "latest") -> int:
         """Live pledge of one venue, 1e-6 USD."""
         return int(await self.call("pledgeOf", account_id, venue, block=block))
+
+    async def status(self, account_id: int, block: BlockIdentifier = "latest") -> AccountStatus:
+        """Whether the account's pledges are covered, and any margin call."""
+        status, firm, counted, pledged, deadline = await self.call("statusOf", account_id, block=block)
+        return AccountStatus(Status(status), firm, counted, pledged, deadline)
+
+    async def cover(
+        self, account_id: int, venues: Sequence[str], block: BlockIdentifier = "latest"
+    ) -> dict[str, int]:
+        """How much of each venue's pledge is covered, 1e-6 USD, seniors first.
+
+        Parameters:
+            venues: every venue with a live pledge, in any order; others may be among them.
+
+        Raises:
+            TransactionError: a venue with a live pledge is missing.
+        """
+        ranked = []
+        for venue in {v.lower(): v for v in venues}.values():
+            if await self.pledge_of(account_id, venue, block):
+                since = await self.call("pledgedSince", account_id, venue, block=block)
+                ranked.append((int(since), int(venue, 16), venue))
+        ordered = [venue for _, _, venue in sorted(ranked)]
+        covered = await self.call("coverOf", account_id, ordered, block=block)
+        return dict(zip(ordered, (int(c) for c in covered), strict=True))
 
     async def standing(self, account_id: int, venue: str) -> VenueStanding:
         """All that a venue looks at, pinned to the hash of the latest block."""

@@ -15,7 +15,7 @@ from aggregator.model.errors import CounterfoilError, ExpiredError, ProofRefused
 from aggregator.model.units import USD_SCALE
 from chains.contracts.coding import error_selectors
 
-CONTRACTS: Final = ("SolvencyRegistry", "Groth16Verifier")
+CONTRACTS: Final = ("SolvencyRegistry", "Groth16Verifier", "RegistryTimelock")
 _ERROR_STRING: Final = bytes.fromhex("08c379a0")
 _PANIC: Final = bytes.fromhex("4e487b71")
 _PANIC_CODES: Final = {0x01: "an assertion failed", 0x11: "an addition or subtraction overflowed"}
@@ -136,6 +136,21 @@ _SENTENCES: Final[dict[str, Callable[[Values], str]]] = {
         f"the pledges of {_usd(v['pledged'])} on account {_short(v['accountId'])} are covered by "
         f"{_usd(v['proven'])}; there is nothing to call"
     ),
+    "TransferToSelf": lambda v: (
+        f"venue {to_checksum_address(v['venue'])} would hand its pledge to itself; name another venue"
+    ),
+    "RankBroken": lambda v: (
+        f"venue {v['index']} of the list, {to_checksum_address(v['venue'])}, has no live pledge or is out of rank; "
+        "list the pledged venues by time of their last increase, then by address"
+    ),
+    "VenuesMissing": lambda v: (
+        f"the listed venues have pledged {_usd(v['listed'])} of {_usd(v['pledged'])} on account "
+        f"{_short(v['accountId'])}; list every venue with a live pledge"
+    ),
+    "EnforcedPause": lambda _: (
+        "the registry is paused and takes no submission or pledge; wait until its owner ends the pause, "
+        "release and transfer go on"
+    ),
     "AlreadyCalled": lambda v: (
         f"account {_short(v['accountId'])} is already called; wait for its next proof or a release"
     ),
@@ -153,6 +168,22 @@ _SENTENCES: Final[dict[str, Callable[[Values], str]]] = {
     "AttestorsNotAscending": lambda v: (
         f"attestor {v['index']} is a repeat, zero, or out of order; list distinct addresses in ascending order"
     ),
+    "BadWindow": lambda v: (
+        f"the policy window {_time(v['from'])} to {_time(v['until'])} is empty or begins after the year 2106; "
+        "give a window that ends after it begins"
+    ),
+    "GraceTooLong": lambda v: (
+        f"a grace period of {v['seconds_']} seconds is above 30 days; give at most 2592000 seconds"
+    ),
+    "NotPublisher": lambda v: (
+        f"{to_checksum_address(v['account'])} may not publish or revoke the policy root {v['policyRoot']:#066x}; "
+        "send it from its publisher or the owner"
+    ),
+    "NotGuardian": lambda v: (
+        f"{to_checksum_address(v['account'])} is neither guardian nor owner of this registry; "
+        "send it from one of them"
+    ),
+    "ExpectedPause": lambda _: "the registry is not paused; there is nothing to end",
     "BadKeyPoint": lambda v: (
         f"the point {_key_point(v['index'])} of the verifying key is infinity or not in its group; export the key again"
     ),
@@ -165,6 +196,34 @@ _SENTENCES: Final[dict[str, Callable[[Values], str]]] = {
     ),
     "OwnableInvalidOwner": lambda v: (
         f"{to_checksum_address(v['owner'])} cannot own the registry; name another owner"
+    ),
+    # The timelock.
+    "AccessControlUnauthorizedAccount": lambda v: (
+        f"{to_checksum_address(v['account'])} does not have the role {_hex(v['neededRole'])} of the timelock; "
+        "send it from an account that does"
+    ),
+    "AccessControlBadConfirmation": lambda _: (
+        "a role of the timelock can be given up by its holder only; send it from the holder"
+    ),
+    "TimelockInsufficientDelay": lambda v: (
+        f"the delay of {v['delay']} s is below the timelock's {v['minDelay']} s; schedule it with at least that"
+    ),
+    "TimelockInvalidOperationLength": lambda v: (
+        f"the batch has {v['targets']} targets, {v['payloads']} payloads and {v['values']} values; "
+        "give as many of each"
+    ),
+    "TimelockUnauthorizedCaller": lambda v: (
+        f"{to_checksum_address(v['caller'])} cannot change the timelock's delay; schedule it through the timelock"
+    ),
+    "TimelockUnexecutedPredecessor": lambda v: (
+        f"the operation waits for {_hex(v['predecessorId'])}; execute that one first"
+    ),
+    "TimelockUnexpectedOperationState": lambda v: (
+        f"the timelock's operation {_hex(v['operationId'])} is not in the state this needs; "
+        "check whether it is scheduled, due or done"
+    ),
+    "FailedCall": lambda _: (
+        "the call that the timelock made failed without a reason; check its target and data"
     ),
 }
 

@@ -3,23 +3,42 @@ pragma solidity 0.8.37;
 
 import {Ownable} from "@openzeppelin/contracts/access/Ownable.sol";
 import {Ownable2Step} from "@openzeppelin/contracts/access/Ownable2Step.sol";
+import {Pausable} from "@openzeppelin/contracts/utils/Pausable.sol";
 import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import {MessageHashUtils} from "@openzeppelin/contracts/utils/cryptography/MessageHashUtils.sol";
 import {IProofVerifier} from "./IProofVerifier.sol";
 
 /// @title What a registry accepts: verifiers, attestors, policies, coverages
-/// @notice The owner, handed over in two steps, sets these. A change holds for submissions after it; what was recorded
-/// before runs out at its own `until`, so policy windows and attestations are best kept short.
-abstract contract AcceptanceRules is Ownable2Step {
+/// @notice The owner, handed over in two steps and best a timelock, sets these. Publishers may add policies and take
+/// their own back. The guardian may only pause.
+///
+/// Ending and revoking. A policy whose window ends, or a circuit beside which a newer one is added, leaves recorded
+/// proofs to run out at their own `until`. A policy, attestor set or verifier that is revoked or replaced backs no new
+/// pledge from that second on, and after the grace period in force at that second it counts for nothing. A revocation
+/// is for good: the same root, set or verifier set again gets a new id, and old proofs stay with the old one.
+///
+/// @dev Each policy, attestor set and verifier has a small id, never used twice, which the registry stores beside what
+/// was proven under it.
+abstract contract AcceptanceRules is Ownable2Step, Pausable {
     struct Verifier {
         IProofVerifier verifier;
         bool dev;
+        uint16 id;
     }
 
-    /// @notice A production registry refuses verifiers of keys made without a ceremony.
-    bool public immutable production;
-    /// @notice Seconds after its cut at which a snapshot is too old to submit.
-    uint64 public immutable maxAge;
+    struct Policy {
+        uint32 from;
+        uint32 until;
+        uint24 id;
+        address publisher;
+    }
+
+    /// @notice The longest grace period that can be set.
+    uint32 public constant MAX_GRACE = 30 days;
+
+    uint256 private constant POLICY = 1 << 32;
+    uint256 private constant ATTESTORS = 2 << 32;
+    uint256 private constant VERIFIER = 3 << 32;
 
     /// @notice keccak256 of the EIP-712 domain {name: "counterfoil", version: "1"}. It has no chain id and no contract:
     /// an attestation states a fact that holds everywhere, and the proof's context binds chain, registry and venue.
@@ -32,27 +51,55 @@ abstract contract AcceptanceRules is Ownable2Step {
         "Attestation(uint256 accountId,uint256 commitment,bytes32 anchorsHash,uint64 cutTime,uint64 expiry,bytes32 coverage)"
     );
 
+    /// @notice A production registry refuses verifiers of keys made without a ceremony.
+    bool public immutable production;
+    /// @notice Seconds after its cut at which a snapshot is too old to submit.
+    uint64 public immutable maxAge;
+
+    // These share a storage word with the pause flag, so that a submission reads them all at once.
     /// @notice Signatures of distinct attestors a submission needs (m of m-of-n).
-    uint256 public threshold;
-    /// @notice Last second at which proofs under a policy root are accepted; 0 for a root never accepted.
-    mapping(uint256 policyRoot => uint64 until) public policyUntil;
+    uint16 public threshold;
+    /// @notice Id of the attestor set in force.
+    uint16 public attestorSetId;
+    uint24 private _policies;
+    uint16 private _verifierCount;
+
+    /// @notice May pause, and nothing else; address 0 for none.
+    address public guardian;
+    /// @notice Seconds that what was proven under a revoked policy, attestor set or verifier still counts, and in
+    /// which a margin call is to be met.
+    uint32 public gracePeriod = 1 days;
     /// @notice Whether attestations of this coverage (which chains and kinds were read) are accepted.
     mapping(bytes32 coverage => bool accepted) public coverageAccepted;
+    /// @notice Whether an address may publish policies.
+    mapping(address account => bool allowed) public isPublisher;
 
+    mapping(uint256 policyRoot => Policy) private _policyOf;
     mapping(bytes32 circuitId => Verifier) private _verifiers;
+    mapping(address attestor => uint256 setId) private _attestorSince;
+    /// @dev Last second at which something revoked counts; 0 while it is not revoked.
+    mapping(uint256 kindAndId => uint256 end) private _revokedEnd;
     address[] private _attestors;
-    uint256 private _attestorEpoch;
-    mapping(address attestor => uint256 epoch) private _attestorSince;
 
-    event VerifierSet(bytes32 indexed circuitId, address verifier, bool dev);
-    event AttestorsSet(address[] attestors, uint256 threshold);
-    event PolicySet(uint256 indexed policyRoot, uint64 until);
+    event VerifierSet(bytes32 indexed circuitId, address verifier, bool dev, uint16 id);
+    event AttestorsSet(address[] attestors, uint256 threshold, uint16 id);
+    event PolicySet(uint256 indexed policyRoot, uint64 from, uint64 until, address publisher, uint24 id);
+    event PublisherSet(address indexed account, bool allowed);
     event CoverageSet(bytes32 indexed coverage, bool accepted);
+    event GuardianSet(address guardian);
+    event GracePeriodSet(uint32 seconds_);
+    event PolicyRevoked(uint256 indexed policyRoot, uint24 id, uint64 countsUntil);
+    event AttestorsRevoked(uint16 indexed id, uint64 countsUntil);
+    event VerifierRevoked(bytes32 indexed circuitId, uint16 id, uint64 countsUntil);
 
     error NotAContract(address account);
     error DevVerifierRefused(bytes32 circuitId, address verifier);
     error BadThreshold(uint256 threshold, uint256 attestors);
     error AttestorsNotAscending(uint256 index);
+    error BadWindow(uint64 from, uint64 until);
+    error GraceTooLong(uint32 seconds_);
+    error NotPublisher(address account, uint256 policyRoot);
+    error NotGuardian(address account);
     error UnknownCircuit(bytes32 circuitId);
     error PolicyNotInForce(uint256 policyRoot, uint64 until, uint256 time);
     error CoverageNotAccepted(bytes32 coverage);
@@ -71,36 +118,107 @@ abstract contract AcceptanceRules is Ownable2Step {
         _setAttestors(attestors, threshold_);
     }
 
+    /// @notice Stops new submissions and pledges. Release, transfer and poke go on: no venue is ever locked in.
+    function pause() external {
+        require(msg.sender == guardian || msg.sender == owner(), NotGuardian(msg.sender));
+        _pause();
+    }
+
+    /// @notice Ends a pause. The guardian cannot, so a hasty pause is looked at by the owner.
+    function unpause() external onlyOwner {
+        _unpause();
+    }
+
+    /// @notice Names who may pause besides the owner; address 0 for nobody.
+    // slither-disable-next-line missing-zero-check
+    function setGuardian(address guardian_) external onlyOwner {
+        guardian = guardian_;
+        emit GuardianSet(guardian_);
+    }
+
+    /// @notice Sets the grace period of later revocations and margin calls; earlier ones keep theirs.
+    function setGracePeriod(uint32 seconds_) external onlyOwner {
+        require(seconds_ <= MAX_GRACE, GraceTooLong(seconds_));
+        gracePeriod = seconds_;
+        emit GracePeriodSet(seconds_);
+    }
+
     /// @notice Accepts the proofs of a circuit through `verifier`, or of none through address 0. Whether the verifier
-    /// is a development one is asked of the verifier itself.
+    /// is a development one is asked of the verifier itself. A verifier that was there before is revoked; to upgrade
+    /// and let old proofs live out their time, add the new circuit under its own id and leave the old one.
     function setVerifier(bytes32 circuitId, IProofVerifier verifier) external onlyOwner {
+        Verifier memory old = _verifiers[circuitId];
         bool dev = false;
+        uint16 id = 0;
         if (address(verifier) != address(0)) {
             require(address(verifier).code.length != 0, NotAContract(address(verifier)));
             dev = verifier.dev();
             require(!(dev && production), DevVerifierRefused(circuitId, address(verifier)));
+            id = address(verifier) == address(old.verifier) ? old.id : ++_verifierCount;
         }
-        _verifiers[circuitId] = Verifier(verifier, dev);
-        emit VerifierSet(circuitId, address(verifier), dev);
+        if (old.id != 0 && old.id != id) {
+            emit VerifierRevoked(circuitId, old.id, _revoke(VERIFIER | old.id));
+        }
+        _verifiers[circuitId] = Verifier(verifier, dev, id);
+        emit VerifierSet(circuitId, address(verifier), dev, id);
     }
 
-    /// @notice Replaces the whole attestor set.
+    /// @notice Replaces the whole attestor set and revokes the one before it: what that one attested counts for the
+    /// grace period only. With a grace period longer than proofs live, a rotation calls nobody.
     /// @param attestors Ascending addresses.
     /// @param threshold_ 1 to attestors.length.
     function setAttestors(address[] calldata attestors, uint256 threshold_) external onlyOwner {
+        uint16 old = attestorSetId;
+        emit AttestorsRevoked(old, _revoke(ATTESTORS | old));
         _setAttestors(attestors, threshold_);
     }
 
-    /// @notice Accepts proofs under `policyRoot` up to and including the second `until`; 0 ends it.
-    function setPolicy(uint256 policyRoot, uint64 until) external onlyOwner {
-        policyUntil[policyRoot] = until;
-        emit PolicySet(policyRoot, until);
+    /// @notice Allows an address to publish policies, or stops it. What it has published stays.
+    function setPublisher(address account, bool allowed) external onlyOwner {
+        isPublisher[account] = allowed;
+        emit PublisherSet(account, allowed);
     }
 
-    /// @notice Accepts or refuses attestations of `coverage`.
+    /// @notice Accepts proofs under `policyRoot` up to and including the second `until`; 0 revokes it. Another `until`
+    /// for a root in force moves its window for submissions after it and touches no recorded proof.
+    function setPolicy(uint256 policyRoot, uint64 until) external onlyOwner {
+        if (until == 0) {
+            _revokePolicy(policyRoot);
+        } else {
+            _setPolicy(policyRoot, 0, until, msg.sender);
+        }
+    }
+
+    /// @notice Accepts proofs under `policyRoot` from the second `from` to the second `until`, both included. For
+    /// publishers: of a root that is new, revoked, or their own.
+    function publishPolicy(uint256 policyRoot, uint64 from, uint64 until) external {
+        address publisher = _policyOf[policyRoot].publisher;
+        bool free = publisher == address(0) || publisher == msg.sender;
+        require(isPublisher[msg.sender] && free, NotPublisher(msg.sender, policyRoot));
+        _setPolicy(policyRoot, from, until, msg.sender);
+    }
+
+    /// @notice Revokes a policy; for the owner and for who published it.
+    function revokePolicy(uint256 policyRoot) external {
+        bool own = isPublisher[msg.sender] && _policyOf[policyRoot].publisher == msg.sender;
+        require(own || msg.sender == owner(), NotPublisher(msg.sender, policyRoot));
+        _revokePolicy(policyRoot);
+    }
+
+    /// @notice Accepts or refuses attestations of `coverage` in submissions after this.
     function setCoverage(bytes32 coverage, bool accepted) external onlyOwner {
         coverageAccepted[coverage] = accepted;
         emit CoverageSet(coverage, accepted);
+    }
+
+    /// @notice Last second at which proofs under a policy root are accepted; 0 for a root never accepted, or revoked.
+    function policyUntil(uint256 policyRoot) external view returns (uint64) {
+        return _policyOf[policyRoot].until;
+    }
+
+    /// @notice Window, id and publisher of a policy root; all zero for a root never accepted, or revoked.
+    function policyOf(uint256 policyRoot) external view returns (Policy memory) {
+        return _policyOf[policyRoot];
     }
 
     /// @notice The verifier of a circuit (address 0 when none) and whether its key is a development key.
@@ -115,7 +233,7 @@ abstract contract AcceptanceRules is Ownable2Step {
     }
 
     function isAttestor(address account) public view returns (bool) {
-        return _attestorSince[account] == _attestorEpoch;
+        return _attestorSince[account] == attestorSetId;
     }
 
     /// @notice The EIP-712 digest an attestor signs.
@@ -135,14 +253,17 @@ abstract contract AcceptanceRules is Ownable2Step {
         );
     }
 
-    function _requireVerifier(bytes32 circuitId) internal view returns (IProofVerifier verifier) {
-        verifier = _verifiers[circuitId].verifier;
+    function _requireVerifier(bytes32 circuitId) internal view returns (IProofVerifier verifier, uint16 id) {
+        Verifier memory v = _verifiers[circuitId];
+        (verifier, id) = (v.verifier, v.id);
         require(address(verifier) != address(0), UnknownCircuit(circuitId));
     }
 
-    function _requirePolicy(uint256 policyRoot) internal view returns (uint64 until) {
-        until = policyUntil[policyRoot];
-        require(block.timestamp <= until, PolicyNotInForce(policyRoot, until, block.timestamp));
+    function _requirePolicy(uint256 policyRoot) internal view returns (uint64 until, uint24 id) {
+        Policy memory p = _policyOf[policyRoot];
+        (until, id) = (p.until, p.id);
+        bool open = block.timestamp >= p.from && block.timestamp <= until;
+        require(open, PolicyNotInForce(policyRoot, until, block.timestamp));
     }
 
     function _requireCoverage(bytes32 coverage) internal view {
@@ -150,31 +271,70 @@ abstract contract AcceptanceRules is Ownable2Step {
     }
 
     /// @dev At least `threshold` signatures, all of them good, by strictly ascending (so distinct) attestors.
-    function _requireAttested(bytes32 digest, bytes[] calldata signatures) internal view {
+    /// @return id Of the attestor set in force.
+    function _requireAttested(bytes32 digest, bytes[] calldata signatures) internal view returns (uint16 id) {
         uint256 needed = threshold;
+        id = attestorSetId;
         require(signatures.length >= needed, TooFewSignatures(signatures.length, needed));
         address previous = address(0);
         for (uint256 i = 0; i < signatures.length; ++i) {
             (address signer, ECDSA.RecoverError err,) = ECDSA.tryRecoverCalldata(digest, signatures[i]);
             require(err == ECDSA.RecoverError.NoError, MalformedSignature(i));
-            require(isAttestor(signer), NotAnAttestor(i, signer));
+            require(_attestorSince[signer] == id, NotAnAttestor(i, signer));
             require(signer > previous, SignersNotAscending(i, signer));
             previous = signer;
         }
     }
 
-    /// @dev A new epoch retires the attestors of the last one without touching their storage.
+    /// @dev Last second at which a proof counts that was made under these three: the first end of those revoked.
+    /// The largest number while none is.
+    function _countsUntil(uint24 policyId, uint16 setId, uint16 verifierId) internal view returns (uint256 end) {
+        end = _revokedEnd[POLICY | policyId];
+        if (end == 0) end = type(uint256).max;
+        uint256 other = _revokedEnd[VERIFIER | verifierId];
+        if (other != 0 && other < end) end = other;
+        if (setId != attestorSetId) {
+            other = _revokedEnd[ATTESTORS | setId];
+            if (other < end) end = other;
+        }
+    }
+
+    function _revoke(uint256 kindAndId) private returns (uint64 end) {
+        end = uint64(block.timestamp) + gracePeriod;
+        _revokedEnd[kindAndId] = end;
+    }
+
+    function _revokePolicy(uint256 policyRoot) private {
+        uint24 id = _policyOf[policyRoot].id;
+        delete _policyOf[policyRoot];
+        if (id != 0) {
+            emit PolicyRevoked(policyRoot, id, _revoke(POLICY | id));
+        }
+    }
+
+    /// @dev Seconds beyond 32 bits (the year 2106) are kept as the last that fit.
+    function _setPolicy(uint256 policyRoot, uint64 from, uint64 until, address publisher) private {
+        require(from <= until && from <= type(uint32).max, BadWindow(from, until));
+        uint24 id = _policyOf[policyRoot].id;
+        if (id == 0) id = ++_policies;
+        uint32 last = until > type(uint32).max ? type(uint32).max : uint32(until);
+        _policyOf[policyRoot] = Policy(uint32(from), last, id, publisher);
+        emit PolicySet(policyRoot, from, last, publisher, id);
+    }
+
+    /// @dev A new id retires the attestors of the last set without touching their storage.
     function _setAttestors(address[] memory attestors, uint256 threshold_) private {
-        require(threshold_ != 0 && threshold_ <= attestors.length, BadThreshold(threshold_, attestors.length));
-        uint256 epoch = ++_attestorEpoch;
+        bool fits = threshold_ != 0 && threshold_ <= attestors.length && threshold_ <= type(uint16).max;
+        require(fits, BadThreshold(threshold_, attestors.length));
+        uint16 id = ++attestorSetId;
         address previous = address(0);
         for (uint256 i = 0; i < attestors.length; ++i) {
             require(attestors[i] > previous, AttestorsNotAscending(i));
             previous = attestors[i];
-            _attestorSince[previous] = epoch;
+            _attestorSince[previous] = id;
         }
         _attestors = attestors;
-        threshold = threshold_;
-        emit AttestorsSet(attestors, threshold_);
+        threshold = uint16(threshold_);
+        emit AttestorsSet(attestors, threshold_, id);
     }
 }

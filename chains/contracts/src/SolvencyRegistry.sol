@@ -16,8 +16,13 @@ import {IProofVerifier} from "./IProofVerifier.sol";
 /// Time. "Fresh" means block.timestamp <= until. A snapshot's cut orders what an account has said: a later cut replaces
 /// everything from earlier ones, an earlier cut is refused, and of one cut the largest fresh amount per level stands.
 ///
+/// Firm and counted. An amount is firm while it is fresh and neither its policy, its attestor set nor its verifier is
+/// revoked; it counts for the grace period after a revocation. Only firm amounts open pledges. Pledges above what is
+/// firm can be called; pledges above what counts are not covered.
+///
 /// @dev No call leaves this contract except the verifier's, which is a static one, and state changes only after it.
-/// Amounts are in 1e-6 USD, times in Unix seconds.
+/// Amounts are in 1e-6 USD, times in Unix seconds. Storage keeps amounts in 64 bits (18 trillion USD) and times in 32
+/// (the year 2106); larger ones are kept as the largest that fit, which is less than what was proven, never more.
 contract SolvencyRegistry is AcceptanceRules {
     /// @notice What a relayer brings: everything of a bundle that the chain checks.
     struct Submission {
@@ -56,14 +61,67 @@ contract SolvencyRegistry is AcceptanceRules {
         uint8 level;
     }
 
+    /// @notice How an account stands.
+    /// COVERED: what is firm covers the pledges. SHORT: it does not, and nobody has called yet. CALLED: a margin call
+    /// runs. FAILED: its deadline has passed.
+    enum Status {
+        COVERED,
+        SHORT,
+        CALLED,
+        FAILED
+    }
+
+    /// @dev One word per account: latest cut, what is proven at IM and under what, the sum of pledges.
+    struct Book {
+        uint32 cutTime;
+        uint32 until;
+        uint64 amount;
+        uint24 policyId;
+        uint16 setId;
+        uint16 verifierId;
+        uint64 pledged;
+        bool more;
+    }
+
+    /// @dev Read and written only while `Book.more` is set: what is proven at MM, and a running margin call.
+    struct More {
+        uint32 until;
+        uint64 amount;
+        uint24 policyId;
+        uint16 setId;
+        uint16 verifierId;
+        uint32 deadline;
+    }
+
+    /// @dev One word per account and venue: the last proof addressed to it, what it has pledged and since when.
+    struct Line {
+        uint32 cutTime;
+        uint32 until;
+        uint64 amount;
+        uint64 pledged;
+        uint32 since;
+        uint8 level;
+    }
+
+    /// @dev What a checked submission amounts to.
+    struct Checked {
+        bytes32 replayKey;
+        uint32 until;
+        uint64 amount;
+        uint24 policyId;
+        uint16 setId;
+        uint16 verifierId;
+    }
+
     uint8 public constant LEVEL_MM = 0;
     uint8 public constant LEVEL_IM = 1;
     bytes32 public constant CONTEXT_TAG = keccak256("counterfoil/context/1");
     uint256 private constant LEVEL_SHIFT = 80;
+    uint256 private constant AMOUNT_BOUND = 1 << 80;
 
-    mapping(uint256 accountId => Account) private _accounts;
-    mapping(uint256 accountId => mapping(address venue => Record)) private _records;
-    mapping(uint256 accountId => mapping(address venue => uint256 amount)) private _pledges;
+    mapping(uint256 accountId => Book) private _books;
+    mapping(uint256 accountId => More) private _mores;
+    mapping(uint256 accountId => mapping(address venue => Line)) private _lines;
     mapping(bytes32 replayKey => bool) private _submitted;
 
     /// @notice A proof was verified and recorded.
@@ -81,9 +139,10 @@ contract SolvencyRegistry is AcceptanceRules {
     );
     event Pledged(uint256 indexed accountId, address indexed venue, uint256 amount, uint256 total);
     event Released(uint256 indexed accountId, address indexed venue, uint256 amount, uint256 total);
-    /// @notice What is proven and fresh no longer covers the pledges.
-    event MarginCall(uint256 indexed accountId, uint256 proven, uint256 pledged);
-    /// @notice After a margin call, what is proven and fresh covers the pledges again.
+    event Transferred(uint256 indexed accountId, address indexed from, address indexed to, uint256 amount);
+    /// @notice What is proven, fresh and not revoked no longer covers the pledges; to be met by `deadline`.
+    event MarginCall(uint256 indexed accountId, uint256 proven, uint256 pledged, uint64 deadline);
+    /// @notice After a margin call, what is proven, fresh and not revoked covers the pledges again.
     event MarginRestored(uint256 indexed accountId, uint256 proven, uint256 pledged);
 
     error UnknownLevel(uint8 level);
@@ -102,139 +161,226 @@ contract SolvencyRegistry is AcceptanceRules {
     error PledgeAboveProof(uint256 accountId, address venue, uint256 wanted, uint256 proven);
     error OverPledged(uint256 accountId, uint256 wanted, uint256 proven);
     error ReleaseAbovePledge(uint256 accountId, address venue, uint256 amount, uint256 pledged);
+    error TransferToSelf(address venue);
     error StillCovered(uint256 accountId, uint256 proven, uint256 pledged);
     error AlreadyCalled(uint256 accountId);
+    error RankBroken(uint256 index, address venue);
+    error VenuesMissing(uint256 accountId, uint256 listed, uint256 pledged);
 
+    /// @param owner_ Who sets what is accepted; a timelock in production.
+    /// @param production_ Whether verifiers with development keys are refused.
+    /// @param maxAge_ Seconds after its cut at which a snapshot is too old to submit.
+    /// @param attestors Ascending addresses.
+    /// @param threshold_ 1 to attestors.length.
     constructor(address owner_, bool production_, uint64 maxAge_, address[] memory attestors, uint256 threshold_)
         AcceptanceRules(owner_, production_, maxAge_, attestors, threshold_)
     {}
 
     /// @notice Checks a submission in full and records it, valid until the first of: the proof's expiry, the
     /// attestation's expiry, the end of the policy. Emits MarginCall when the account's pledges are not covered by it.
-    function submit(Submission calldata s) external {
-        (bytes32 replayKey, uint64 until) = _check(s);
-        // _check holds the amount below 2^80.
-        uint80 amount = uint80(s.amount);
+    function submit(Submission calldata s) external whenNotPaused {
+        Book memory b = _books[s.accountId];
+        Checked memory c = _check(s, b.cutTime);
 
-        _submitted[replayKey] = true;
-        _record(_records[s.accountId][s.venue], s, amount, until);
-        Account memory a = _accounts[s.accountId];
-        if (s.cutTime > a.cutTime) {
-            a.cutTime = s.cutTime;
-            (a.initialUntil, a.initialAmount) = (0, 0);
-            (a.maintenanceUntil, a.maintenanceAmount) = (0, 0);
+        _submitted[c.replayKey] = true;
+        _record(_lines[s.accountId][s.venue], s, c);
+        More memory m;
+        bool had = b.more;
+        if (had) m = _mores[s.accountId];
+        if (s.cutTime > b.cutTime) {
+            b.cutTime = uint32(s.cutTime);
+            (b.until, b.amount, b.policyId, b.setId, b.verifierId) = (0, 0, 0, 0, 0);
+            (m.until, m.amount, m.policyId, m.setId, m.verifierId) = (0, 0, 0, 0, 0);
         }
         if (s.level == LEVEL_IM) {
-            if (_better(a.initialUntil, a.initialAmount, until, amount)) {
-                (a.initialUntil, a.initialAmount) = (until, amount);
+            bool firm = b.until != 0 && _firm(b.policyId, b.setId, b.verifierId);
+            if (!firm || _better(b.until, b.amount, c.until, c.amount)) {
+                (b.until, b.amount) = (c.until, c.amount);
+                (b.policyId, b.setId, b.verifierId) = (c.policyId, c.setId, c.verifierId);
             }
-        } else if (_better(a.maintenanceUntil, a.maintenanceAmount, until, amount)) {
-            (a.maintenanceUntil, a.maintenanceAmount) = (until, amount);
+        } else {
+            bool firm = m.until != 0 && _firm(m.policyId, m.setId, m.verifierId);
+            if (!firm || _better(m.until, m.amount, c.until, c.amount)) {
+                (m.until, m.amount) = (c.until, c.amount);
+                (m.policyId, m.setId, m.verifierId) = (c.policyId, c.setId, c.verifierId);
+            }
         }
         emit Recorded(
             s.accountId,
             s.venue,
             s.level,
-            amount,
+            c.amount,
             s.cutTime,
-            until,
+            c.until,
             s.policyRoot,
             s.circuitId,
             s.anchorsHash,
             s.coverage
         );
 
-        uint256 proven = _proven(a);
-        if (a.pledged > proven) {
-            a.called = true;
-            emit MarginCall(s.accountId, proven, a.pledged);
-        } else if (a.called) {
-            a.called = false;
-            emit MarginRestored(s.accountId, proven, a.pledged);
+        // What was just recorded is firm, so it need not be looked up when it covers all by itself.
+        if (b.pledged > c.amount) {
+            uint256 proven = _firmAmount(b, m);
+            if (b.pledged > proven) {
+                // A running call keeps its deadline: another proof that is too small wins no time.
+                if (m.deadline == 0) m.deadline = _deadline();
+                emit MarginCall(s.accountId, proven, b.pledged, m.deadline);
+            } else {
+                _endCall(s.accountId, b, m, proven);
+            }
+        } else {
+            _endCall(s.accountId, b, m, c.amount);
         }
-        _accounts[s.accountId] = a;
+        b.more = m.until != 0 || m.deadline != 0;
+        _books[s.accountId] = b;
+        if (had || b.more) _mores[s.accountId] = m;
     }
 
     /// @notice Reserves `amount` more of the account's proven margin for the calling venue.
     /// @dev The venue needs a fresh IM proof addressed to it, its pledges stay within the amount of that proof (which is
-    /// what the holder agreed to show it), and the pledges of all venues stay within the account's latest IM amount.
-    function pledge(uint256 accountId, uint256 amount) external {
-        require(amount != 0, ZeroAmount());
-        require(amount <= type(uint80).max, AmountTooLarge(amount));
-        Record memory r = _records[accountId][msg.sender];
-        require(block.timestamp <= r.until, NoFreshProof(accountId, msg.sender, r.until));
-        require(r.level == LEVEL_IM, NotInitialMargin(accountId, msg.sender));
-
-        uint256 own = _pledges[accountId][msg.sender] + amount;
-        require(own <= r.amount, PledgeAboveProof(accountId, msg.sender, own, r.amount));
-        Account storage a = _accounts[accountId];
-        uint256 total = a.pledged + amount;
-        uint256 proven = block.timestamp <= a.initialUntil ? a.initialAmount : 0;
+    /// what the holder agreed to show it), and the pledges of all venues stay within the account's latest firm IM
+    /// amount. The pledge ranks by the time of its last increase, so that adding to it overtakes nobody.
+    function pledge(uint256 accountId, uint256 amount) external whenNotPaused {
+        Line memory l = _lines[accountId][msg.sender];
+        uint256 own = _requireRoom(l, accountId, msg.sender, amount);
+        Book memory b = _books[accountId];
+        uint256 total = b.pledged + amount;
+        uint256 proven = _firmInitial(b);
         require(total <= proven, OverPledged(accountId, total, proven));
 
-        _pledges[accountId][msg.sender] = own;
-        a.pledged = uint80(total);
+        // Both are within a 64-bit amount here.
+        l.pledged = uint64(own);
+        l.since = _time32(block.timestamp);
+        b.pledged = uint64(total);
+        _lines[accountId][msg.sender] = l;
+        _books[accountId] = b;
         emit Pledged(accountId, msg.sender, amount, total);
     }
 
-    /// @notice Gives back `amount` of what the calling venue has pledged. Works at any time, fresh or not.
+    /// @notice Gives back `amount` of what the calling venue has pledged. Works at any time: fresh or not, called,
+    /// revoked or paused.
     function release(uint256 accountId, uint256 amount) external {
-        require(amount != 0, ZeroAmount());
-        uint256 own = _pledges[accountId][msg.sender];
-        require(amount <= own, ReleaseAbovePledge(accountId, msg.sender, amount, own));
-
-        _pledges[accountId][msg.sender] = own - amount;
-        Account memory a = _accounts[accountId];
-        a.pledged -= uint80(amount);
-        emit Released(accountId, msg.sender, amount, a.pledged);
-        uint256 proven = _proven(a);
-        if (a.called && a.pledged <= proven) {
-            a.called = false;
-            emit MarginRestored(accountId, proven, a.pledged);
+        _take(_lines[accountId][msg.sender], accountId, amount);
+        Book memory b = _books[accountId];
+        b.pledged -= uint64(amount);
+        emit Released(accountId, msg.sender, amount, b.pledged);
+        if (b.more) {
+            More memory m = _mores[accountId];
+            uint256 proven = _firmAmount(b, m);
+            if (m.deadline != 0 && b.pledged <= proven) {
+                _endCall(accountId, b, m, proven);
+                b.more = m.until != 0;
+                _mores[accountId] = m;
+            }
         }
-        _accounts[accountId] = a;
+        _books[accountId] = b;
     }
 
-    /// @notice Calls an account whose proof has run out under its pledges. Anyone may; once per margin call.
+    /// @notice Hands `amount` of the calling venue's pledge to another venue, which must hold a fresh IM proof of its
+    /// own for at least what it then has. Nothing is freed or added in between. Works also while the account is called
+    /// or the registry paused.
+    /// @dev The receiver ranks by the later of the two times, so that no third venue is overtaken.
+    function transfer(uint256 accountId, address to, uint256 amount) external {
+        require(to != msg.sender, TransferToSelf(to));
+        Line memory l = _lines[accountId][to];
+        uint256 own = _requireRoom(l, accountId, to, amount);
+        uint32 since = _lines[accountId][msg.sender].since;
+        _take(_lines[accountId][msg.sender], accountId, amount);
+        l.pledged = uint64(own);
+        if (since > l.since) l.since = since;
+        _lines[accountId][to] = l;
+        emit Transferred(accountId, msg.sender, to, amount);
+    }
+
+    /// @notice Calls an account whose pledges are above what is proven, fresh and not revoked. Anyone may; once per
+    /// margin call.
     function poke(uint256 accountId) external {
-        Account storage a = _accounts[accountId];
-        uint256 proven = _proven(a);
-        require(a.pledged > proven, StillCovered(accountId, proven, a.pledged));
-        require(!a.called, AlreadyCalled(accountId));
-        a.called = true;
-        emit MarginCall(accountId, proven, a.pledged);
+        Book memory b = _books[accountId];
+        More memory m = _mores[accountId];
+        uint256 proven = _firmAmount(b, m);
+        require(b.pledged > proven, StillCovered(accountId, proven, b.pledged));
+        require(m.deadline == 0, AlreadyCalled(accountId));
+        m.deadline = _deadline();
+        _mores[accountId] = m;
+        _books[accountId].more = true;
+        emit MarginCall(accountId, proven, b.pledged, m.deadline);
     }
 
-    /// @notice Whether the venue holds a fresh proof (IM or MM) of the account and all pledges on it are covered.
+    /// @notice Whether the venue holds a fresh proof (IM or MM) of the account and what counts covers all its pledges.
     /// @dev This alone reserves nothing: margin is only the venue's once it is pledged.
     function isGood(uint256 accountId, address venue) external view returns (bool) {
-        Account memory a = _accounts[accountId];
-        return block.timestamp <= _records[accountId][venue].until && a.pledged <= _proven(a);
+        Book memory b = _books[accountId];
+        return block.timestamp <= _lines[accountId][venue].until && b.pledged <= _countedAmount(b, _mores[accountId]);
     }
 
-    /// @notice What could still be pledged, over all venues: the fresh IM amount less the live pledges.
+    /// @notice How the account stands, what of it is firm, what counts, what is pledged, and until when a margin call
+    /// is to be met (0 when there is none).
+    function statusOf(uint256 accountId)
+        external
+        view
+        returns (Status status, uint256 firm, uint256 counted, uint256 pledged_, uint64 deadline)
+    {
+        Book memory b = _books[accountId];
+        More memory m = _mores[accountId];
+        (firm, counted) = (_firmAmount(b, m), _countedAmount(b, m));
+        (pledged_, deadline) = (b.pledged, m.deadline);
+        if (b.pledged <= firm) status = Status.COVERED;
+        else if (deadline == 0) status = Status.SHORT;
+        else status = block.timestamp <= deadline ? Status.CALLED : Status.FAILED;
+    }
+
+    /// @notice How much of each venue's pledge is covered by what counts, seniors first.
+    /// @param venues All venues with a live pledge, by rank: ascending time of the last increase, then ascending
+    /// address. A list that is incomplete or out of order is refused, so there is one answer for everybody.
+    function coverOf(uint256 accountId, address[] calldata venues) external view returns (uint256[] memory covered) {
+        Book memory b = _books[accountId];
+        uint256 left = _countedAmount(b, _mores[accountId]);
+        uint256 listed = 0;
+        uint256 last = 0;
+        covered = new uint256[](venues.length);
+        for (uint256 i = 0; i < venues.length; ++i) {
+            Line memory l = _lines[accountId][venues[i]];
+            uint256 rank = (uint256(l.since) << 160) | uint160(venues[i]);
+            require(l.pledged != 0 && rank > last, RankBroken(i, venues[i]));
+            last = rank;
+            listed += l.pledged;
+            covered[i] = l.pledged < left ? l.pledged : left;
+            left -= covered[i];
+        }
+        require(listed == b.pledged, VenuesMissing(accountId, listed, b.pledged));
+    }
+
+    /// @notice What could still be pledged, over all venues: the firm IM amount less the live pledges.
     function available(uint256 accountId) external view returns (uint256) {
-        Account storage a = _accounts[accountId];
-        uint256 proven = block.timestamp <= a.initialUntil ? a.initialAmount : 0;
-        return proven > a.pledged ? proven - a.pledged : 0;
+        Book memory b = _books[accountId];
+        uint256 proven = _firmInitial(b);
+        return proven > b.pledged ? proven - b.pledged : 0;
     }
 
     /// @notice The sum of the live pledges of all venues.
     function pledged(uint256 accountId) external view returns (uint256) {
-        return _accounts[accountId].pledged;
+        return _books[accountId].pledged;
     }
 
     /// @notice The live pledge of one venue.
     function pledgeOf(uint256 accountId, address venue) external view returns (uint256) {
-        return _pledges[accountId][venue];
+        return _lines[accountId][venue].pledged;
+    }
+
+    /// @notice Time of the last increase of a venue's pledge, by which it ranks.
+    function pledgedSince(uint256 accountId, address venue) external view returns (uint64) {
+        return _lines[accountId][venue].since;
     }
 
     function accountOf(uint256 accountId) external view returns (Account memory) {
-        return _accounts[accountId];
+        Book memory b = _books[accountId];
+        More memory m = _mores[accountId];
+        return Account(b.cutTime, b.until, b.amount, m.deadline != 0, m.until, m.amount, b.pledged);
     }
 
     function recordOf(uint256 accountId, address venue) external view returns (Record memory) {
-        return _records[accountId][venue];
+        Line memory l = _lines[accountId][venue];
+        return Record(l.cutTime, l.until, l.amount, l.level);
     }
 
     /// @notice The fifth public input: for whom and until when a proof submitted here is good, as a field element.
@@ -256,33 +402,37 @@ contract SolvencyRegistry is AcceptanceRules {
     }
 
     /// @dev Every check of a submission, cheap ones first, the proof last.
-    function _check(Submission calldata s) private view returns (bytes32 replayKey, uint64 until) {
+    function _check(Submission calldata s, uint64 latest) private view returns (Checked memory c) {
         require(s.level <= LEVEL_IM, UnknownLevel(s.level));
-        require(s.amount <= type(uint80).max, AmountTooLarge(s.amount));
+        require(s.amount < AMOUNT_BOUND, AmountTooLarge(s.amount));
         require(s.venue != address(0), ZeroVenue());
         require(block.timestamp <= s.expiry, ProofExpired(s.expiry, block.timestamp));
         require(block.timestamp <= s.attestationExpiry, AttestationExpired(s.attestationExpiry, block.timestamp));
-        require(s.cutTime <= block.timestamp, CutInFuture(s.cutTime, block.timestamp));
+        bool past = s.cutTime <= block.timestamp && s.cutTime <= type(uint32).max;
+        require(past, CutInFuture(s.cutTime, block.timestamp));
         uint256 oldest = block.timestamp > maxAge ? block.timestamp - maxAge : 0;
         require(s.cutTime >= oldest, CutTooOld(s.cutTime, oldest));
-        uint64 latest = _accounts[s.accountId].cutTime;
         require(s.cutTime >= latest, CutSuperseded(s.cutTime, latest));
-        until = _min(_min(s.expiry, s.attestationExpiry), _requirePolicy(s.policyRoot));
+        c.amount = s.amount > type(uint64).max ? type(uint64).max : uint64(s.amount);
+        uint64 until;
+        (until, c.policyId) = _requirePolicy(s.policyRoot);
+        c.until = _time32(_min(_min(s.expiry, s.attestationExpiry), until));
 
         uint256 context = contextOf(s.venue, s.expiry, s.anchorsHash, s.cutTime);
-        replayKey = _replayKey(s.accountId, context, s.cutTime);
-        require(!_submitted[replayKey], AlreadySubmitted(s.accountId, context, s.cutTime));
+        c.replayKey = _replayKey(s.accountId, context, s.cutTime);
+        require(!_submitted[c.replayKey], AlreadySubmitted(s.accountId, context, s.cutTime));
 
         _requireCoverage(s.coverage);
-        _requireAttested(
+        c.setId = _requireAttested(
             attestationDigest(
                 s.accountId, s.commitment, s.anchorsHash, s.cutTime, s.attestationExpiry, s.coverage
             ),
             s.signatures
         );
 
+        IProofVerifier verifier;
+        (verifier, c.verifierId) = _requireVerifier(s.circuitId);
         uint256 requirementAndLevel = s.amount | (uint256(s.level) << LEVEL_SHIFT);
-        IProofVerifier verifier = _requireVerifier(s.circuitId);
         require(
             verifier.verify(s.proof, [s.accountId, s.commitment, s.policyRoot, requirementAndLevel, context]),
             ProofRejected(s.circuitId)
@@ -290,29 +440,92 @@ contract SolvencyRegistry is AcceptanceRules {
     }
 
     /// @dev The venue's record follows the account's rule: a later cut replaces it, and of one cut IM stands before MM
-    /// and a larger amount before a smaller one, while fresh.
-    function _record(Record storage r, Submission calldata s, uint80 amount, uint64 until) private {
-        bool replace = s.cutTime > r.cutTime || block.timestamp > r.until || s.level > r.level
-            || (s.level == r.level && _better(r.until, r.amount, until, amount));
+    /// and a larger amount before a smaller one, while fresh. Its pledge and rank stay.
+    function _record(Line storage line, Submission calldata s, Checked memory c) private {
+        Line memory l = line;
+        bool replace = s.cutTime > l.cutTime || block.timestamp > l.until || s.level > l.level
+            || (s.level == l.level && _better(l.until, l.amount, c.until, c.amount));
         if (replace) {
-            (r.cutTime, r.until, r.amount, r.level) = (s.cutTime, until, amount, s.level);
+            (l.cutTime, l.until, l.amount, l.level) = (uint32(s.cutTime), c.until, c.amount, s.level);
+            _store(line, l);
         }
     }
 
+    function _store(Line storage line, Line memory l) private {
+        (line.cutTime, line.until, line.amount, line.level) = (l.cutTime, l.until, l.amount, l.level);
+        (line.pledged, line.since) = (l.pledged, l.since);
+    }
+
+    /// @dev What a venue would have pledged after `amount` more, checked against the proof addressed to it.
+    function _requireRoom(Line memory l, uint256 accountId, address venue, uint256 amount)
+        private
+        view
+        returns (uint256 own)
+    {
+        require(amount != 0, ZeroAmount());
+        require(amount < AMOUNT_BOUND, AmountTooLarge(amount));
+        require(block.timestamp <= l.until, NoFreshProof(accountId, venue, l.until));
+        require(l.level == LEVEL_IM, NotInitialMargin(accountId, venue));
+        own = l.pledged + amount;
+        require(own <= l.amount, PledgeAboveProof(accountId, venue, own, l.amount));
+    }
+
+    /// @dev Takes `amount` from what the calling venue has pledged.
+    function _take(Line storage line, uint256 accountId, uint256 amount) private {
+        require(amount != 0, ZeroAmount());
+        uint256 own = line.pledged;
+        require(amount <= own, ReleaseAbovePledge(accountId, msg.sender, amount, own));
+        line.pledged = uint64(own - amount);
+    }
+
+    function _endCall(uint256 accountId, Book memory b, More memory m, uint256 proven) private {
+        if (m.deadline != 0) {
+            m.deadline = 0;
+            emit MarginRestored(accountId, proven, b.pledged);
+        }
+    }
+
+    function _deadline() private view returns (uint32) {
+        return _time32(block.timestamp + gracePeriod);
+    }
+
     /// @dev Whether a new statement of the same cut and level stands instead of the old one.
-    function _better(uint64 oldUntil, uint80 oldAmount, uint64 until, uint80 amount) private view returns (bool) {
+    function _better(uint64 oldUntil, uint64 oldAmount, uint64 until, uint64 amount) private view returns (bool) {
         return block.timestamp > oldUntil || amount > oldAmount || (amount == oldAmount && until > oldUntil);
     }
 
-    /// @dev The largest fresh amount at either level.
-    function _proven(Account memory a) private view returns (uint256) {
-        uint256 initial = block.timestamp <= a.initialUntil ? a.initialAmount : 0;
-        uint256 maintenance = block.timestamp <= a.maintenanceUntil ? a.maintenanceAmount : 0;
-        return initial > maintenance ? initial : maintenance;
+    /// @dev The fresh IM amount under nothing revoked: what pledges are made on.
+    function _firmInitial(Book memory b) private view returns (uint256) {
+        bool fresh = b.amount != 0 && block.timestamp <= b.until;
+        return fresh && _firm(b.policyId, b.setId, b.verifierId) ? b.amount : 0;
+    }
+
+    /// @dev The largest fresh amount at either level under nothing revoked.
+    function _firmAmount(Book memory b, More memory m) private view returns (uint256 amount) {
+        amount = _firmInitial(b);
+        bool fresh = m.amount > amount && block.timestamp <= m.until;
+        if (fresh && _firm(m.policyId, m.setId, m.verifierId)) amount = m.amount;
+    }
+
+    /// @dev The largest fresh amount at either level, revoked ones within their grace included.
+    function _countedAmount(Book memory b, More memory m) private view returns (uint256 amount) {
+        bool fresh = b.amount != 0 && block.timestamp <= b.until;
+        if (fresh && block.timestamp <= _countsUntil(b.policyId, b.setId, b.verifierId)) amount = b.amount;
+        fresh = m.amount > amount && block.timestamp <= m.until;
+        if (fresh && block.timestamp <= _countsUntil(m.policyId, m.setId, m.verifierId)) amount = m.amount;
+    }
+
+    function _firm(uint24 policyId, uint16 setId, uint16 verifierId) private view returns (bool) {
+        return _countsUntil(policyId, setId, verifierId) == type(uint256).max;
     }
 
     function _replayKey(uint256 accountId, uint256 context, uint64 cutTime) private pure returns (bytes32) {
         return keccak256(abi.encode(accountId, context, cutTime));
+    }
+
+    /// @dev A time in 32 bits; one beyond them is kept as the last that fits.
+    function _time32(uint256 time) private pure returns (uint32) {
+        return time > type(uint32).max ? type(uint32).max : uint32(time);
     }
 
     function _min(uint64 a, uint64 b) private pure returns (uint64) {

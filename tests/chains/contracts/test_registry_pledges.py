@@ -12,6 +12,7 @@ from chains.contracts.registry import pledge_call, poke_call, release_call
 from tests.chains.contracts.world import ACCOUNT_ID, USD, Receipt, RefusedError, World
 
 pytestmark = pytest.mark.anvil
+DAY = 86_400
 
 
 async def pledge(world: World, venue: str, usd: int) -> Receipt:
@@ -106,7 +107,8 @@ async def test_maintenance_proofs_keep_good_but_open_nothing(world: World) -> No
     await show(world, b, 900, cut=cut + 1)
     await pledge(world, b, 100)
     receipt = await show(world, a, 700, cut=cut + 2, level=Level.MM)
-    assert receipt.only("MarginCall") == {"accountId": ACCOUNT_ID, "proven": 700 * USD, "pledged": 900 * USD}
+    call = {"accountId": ACCOUNT_ID, "proven": 700 * USD, "pledged": 900 * USD}
+    assert receipt.only("MarginCall") == {**call, "deadline": await world.now() + DAY}
     assert not await world.reader.is_good(ACCOUNT_ID, a)
 
 
@@ -143,7 +145,8 @@ async def test_poke_calls_an_account_whose_proof_ran_out(world: World) -> None:
     await world.travel(600)
     assert not await world.reader.is_good(ACCOUNT_ID, a)
     receipt = await world.send(poke_call(ACCOUNT_ID), sender=world.net.accounts[9].address)
-    assert receipt.only("MarginCall") == {"accountId": ACCOUNT_ID, "proven": 0, "pledged": 10 * USD}
+    call = {"accountId": ACCOUNT_ID, "proven": 0, "pledged": 10 * USD}
+    assert receipt.only("MarginCall") == {**call, "deadline": await world.now() + DAY}
     assert (await release(world, a, 10)).names == ["Released", "MarginRestored"]
 
 
