@@ -7,7 +7,7 @@ state root and the timestamp as well, and nothing is proven under that anchor.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from aggregator.model.anchors import BlockAnchor, Finality, Trust, eip155
@@ -28,6 +28,8 @@ class Anchored:
     anchor: BlockAnchor
     provable: bool
     """True when the header rebuilds to the hash, so that state proofs mean something."""
+    header: bytes = field(default=b"", compare=False, repr=False)
+    """The header's RLP when it does, else empty."""
 
     @property
     def ref(self) -> dict[str, object]:
@@ -83,7 +85,7 @@ async def take_anchor(
         finality=finality,
         trust=trust,
     )
-    return Anchored(anchor, provable=agreed.rebuilt)
+    return Anchored(anchor, provable=agreed.rebuilt, header=agreed.encoded)
 
 
 async def check_anchor(chain: Chain, anchor: BlockAnchor) -> None:

@@ -31,7 +31,10 @@ CASH: Final = "USD"
 _SYMBOL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+_-]{0,31}", re.ASCII)
 _VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}", re.ASCII)
 _RATE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\(\)", re.ASCII)
-_LAYOUT: Final = re.compile(r"(?:solidity|vyper):(?:0|[1-9][0-9]{0,3})|openzeppelin-7201|solady", re.ASCII)
+_LAYOUT: Final = re.compile(
+    r"(?:(?:solidity|vyper):(?:0|[1-9][0-9]{0,3})|openzeppelin-7201|solady)(?:/(?:[1-9]?[0-9]|1[0-9]{2}|2[0-5][0-9]))?",
+    re.ASCII,
+)
 _WEEK_S: Final = 7 * 86_400
 
 

@@ -2,8 +2,9 @@
 
 1. eth_createAccessList of balanceOf for an address nobody has: which slots of the token does the call touch?
 2. Of the known layouts, those whose slot for that address was touched are candidates.
-3. eth_call of balanceOf with that slot overridden by an arbitrary number: only if the token answers this number does
-   the balance come from there, unscaled. A rebasing token answers another one and stays unproven.
+3. eth_call of balanceOf with that slot overridden by an arbitrary number under ones: only if the token answers the
+   low bits of this word does the balance come from there, unscaled; how many bits says how wide the balance is. A
+   rebasing token answers something else and stays unproven.
 
 The address and the number depend on the block hash, so no contract can be prepared for them. Every proven balance is
 compared with the contract's own answer afterwards, so a wrong layout refuses a reading and never invents one.
@@ -12,52 +13,79 @@ compared with the contract's own answer afterwards, so a wrong layout refuses a 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
 
 from eth_utils.crypto import keccak
 
 from aggregator.model.errors import ChainError
 from chains.anchors import Anchored
-from chains.balances.layouts import COMMON_SLOTS, SEARCHED_SLOTS, Layout, candidates
+from chains.balances.layouts import COMMON_SLOTS, SEARCHED_SLOTS, WORD_BITS, Layout, candidates
 from chains.rpc import Chain, Request, RpcError
 from chains.rpc.abi import encode_call
 from chains.rpc.values import encode_data, parse_array, parse_data, parse_object
 
+BALANCE_OF: Final = "balanceOf(address)"
+_NUMBER_BITS: Final = 88
+"""A balance that shares its word has at least so many bits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """A view function of an address whose answer is looked for in the contract's storage."""
+
+    contract: bytes
+    question: str = BALANCE_OF
+
+    @property
+    def key(self) -> bytes:
+        """Tells the questions to one contract apart; the contract alone for a balance."""
+        return self.contract + (b"" if self.question == BALANCE_OF else self.question.encode("ascii"))
+
 
 async def discover_layouts(chain: Chain, anchored: Anchored, tokens: Sequence[bytes]) -> dict[bytes, Layout]:
-    """The layout of each token (20 bytes) that has a known one, in two HTTP round trips.
+    """The layout of the balances of each token (20 bytes) that has a known one, as `discover`."""
+    found = await discover(chain, anchored, [Probe(token) for token in tokens])
+    return {probe.contract: layout for probe, layout in found.items()}
+
+
+async def discover(chain: Chain, anchored: Anchored, probes: Sequence[Probe]) -> dict[Probe, Layout]:
+    """The layout behind each probe that has a known one, in two HTTP round trips.
 
     Raises:
         ChainUnreachableError: no endpoint answers.
     """
-    if not tokens:
+    if not probes:
         return {}
-    probes = {token: _probe(anchored, token) for token in tokens}
-    touched = await _touched_slots(chain, anchored, probes)
-    found: dict[bytes, Layout] = {}
-    trials = [(token, layout) for token in tokens for layout in _matching(touched[token], probes[token][0])]
-    requests = [_trial(anchored, token, layout, *probes[token]) for token, layout in trials]
-    for (token, layout), answer in zip(trials, await chain.batch(requests) if requests else [], strict=True):
-        if token not in found and _answers(answer, probes[token][1]):
-            found[token] = layout
+    marks = {probe: _mark(anchored, probe.contract) for probe in probes}
+    touched = await _touched_slots(chain, anchored, marks)
+    found: dict[Probe, Layout] = {}
+    trials = [(probe, layout) for probe in probes for layout in _matching(touched[probe], marks[probe][0])]
+    requests = [_trial(anchored, probe, layout, *marks[probe]) for probe, layout in trials]
+    for (probe, layout), answer in zip(trials, await chain.batch(requests) if requests else [], strict=True):
+        bits = _answered_bits(answer, marks[probe][1])
+        if probe not in found and bits:
+            found[probe] = replace(layout, bits=bits)
     return found
 
 
-def _probe(anchored: Anchored, token: bytes) -> tuple[bytes, int]:
-    """An address nobody has, and a number of 1 to 88 bits, so that it fits packed balances."""
+def _mark(anchored: Anchored, token: bytes) -> tuple[bytes, int]:
+    """An address nobody has, and a word: an odd number of up to 88 bits, and all bits above it set."""
     seed = keccak(b"counterfoil/probe" + token + bytes.fromhex(anchored.anchor.hash[2:]))
-    return seed[:20], int.from_bytes(seed[20:31], "big") | 1
+    number = int.from_bytes(seed[20:31], "big") | 1
+    return seed[:20], number | ((1 << WORD_BITS) - (1 << _NUMBER_BITS))
 
 
 async def _touched_slots(
-    chain: Chain, anchored: Anchored, probes: dict[bytes, tuple[bytes, int]]
-) -> dict[bytes, set[bytes] | None]:
-    """The storage slots of each token that its balanceOf reads; None where the node does not say."""
+    chain: Chain, anchored: Anchored, marks: dict[Probe, tuple[bytes, int]]
+) -> dict[Probe, set[bytes] | None]:
+    """The storage slots of each contract that its answer reads; None where the node does not say."""
     requests = [
-        Request("eth_createAccessList", [_balance_of(token, holder), anchored.ref])
-        for token, (holder, _) in probes.items()
+        Request("eth_createAccessList", [_asking(probe, holder), anchored.ref])
+        for probe, (holder, _) in marks.items()
     ]
     answers = await chain.batch(requests)
-    return {token: _parse_access(token, answer) for token, answer in zip(probes, answers, strict=True)}
+    return {p: _parse_access(p.contract, answer) for p, answer in zip(marks, answers, strict=True)}
 
 
 def _parse_access(token: bytes, answer: object) -> set[bytes] | None:
@@ -85,17 +113,25 @@ def _matching(touched: set[bytes] | None, holder: bytes) -> list[Layout]:
     )
 
 
-def _balance_of(token: bytes, holder: bytes) -> dict[str, str]:
-    return {"to": encode_data(token), "data": encode_data(encode_call("balanceOf(address)", holder))}
+def _asking(probe: Probe, holder: bytes) -> dict[str, str]:
+    return {"to": encode_data(probe.contract), "data": encode_data(encode_call(probe.question, holder))}
 
 
-def _trial(anchored: Anchored, token: bytes, layout: Layout, holder: bytes, number: int) -> Request:
-    """balanceOf with the layout's slot for `holder` holding `number`."""
-    word = encode_data(number.to_bytes(32, "big"))
-    override = {encode_data(token): {"stateDiff": {encode_data(layout.key(holder)): word}}}
-    return Request("eth_call", [_balance_of(token, holder), anchored.ref, override])
+def _trial(anchored: Anchored, probe: Probe, layout: Layout, holder: bytes, word: int) -> Request:
+    """The question with the layout's slot for `holder` holding `word`."""
+    value = encode_data(word.to_bytes(32, "big"))
+    override = {encode_data(probe.contract): {"stateDiff": {encode_data(layout.key(holder)): value}}}
+    return Request("eth_call", [_asking(probe, holder), anchored.ref, override])
 
 
-def _answers(answer: object, number: int) -> bool:
-    """True when the token answered exactly `number`. A node without state overrides never does."""
-    return isinstance(answer, str) and answer == encode_data(number.to_bytes(32, "big"))
+def _answered_bits(answer: object, word: int) -> int:
+    """How many low bits of `word` were answered, 0 when it was something else.
+
+    A node without state overrides never answers any of them.
+    """
+    try:
+        answered = int.from_bytes(parse_data(answer, "the answer of a trial", 32), "big")
+    except ChainError:
+        return 0
+    bits = answered.bit_length()
+    return bits if bits > _NUMBER_BITS and answered == word & ((1 << bits) - 1) else 0

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from aggregator.model.errors import ChainError
-from chains.balances.asset import Amount, Asset, ProofForm
+from chains.balances.asset import Amount, Asset
+from chains.balances.discovery import Probe
 from chains.multicall import Call, Outcome
 from chains.networks import Network, Token
 from chains.rpc import clean_text
@@ -18,13 +19,16 @@ class Erc20(Asset):
     """A token balance, proven from the token's storage when the layout of its balances is known."""
 
     kind = "erc20"
-    proof_form = ProofForm.MAPPING
 
     def __init__(self, network: Network, token: Token) -> None:
         self.label = network.instrument(token.symbol)
         self.address = bytes.fromhex(token.address[2:])
-        self.layout = token.layout
+        self.probe = Probe(self.address)
         self.token = token
+
+    def layouts(self) -> Mapping[Probe, str]:
+        """The balances."""
+        return {self.probe: self.token.layout}
 
     def shared_calls(self) -> tuple[Call, ...]:
         """Decimals and symbol, then what the kind needs."""
@@ -49,7 +53,8 @@ class Erc20(Asset):
             )
         raw = own[0].unsigned(f"the balance of {self.label}")
         detail = {"symbolOnChain": symbol_text(shared[1]), **self.rate_detail(shared[2:])}
-        return [Amount(self.label, self.kind, "0x" + self.address.hex(), raw, decimals, detail)]
+        token = "0x" + self.address.hex()
+        return [Amount(self.label, self.kind, token, raw, decimals, detail, "storage", self.probe)]
 
     def rate_detail(self, rates: Sequence[Outcome]) -> dict[str, str]:
         """What the further reads say, for the reading's detail."""

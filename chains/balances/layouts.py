@@ -7,6 +7,7 @@ first; EIP-7201 for OpenZeppelin's upgradeable ERC-20, whose balances are the fi
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,10 +17,16 @@ from aggregator.model.errors import ConfigError
 
 SOLIDITY, VYPER, OPENZEPPELIN_7201, SOLADY = "solidity", "vyper", "openzeppelin-7201", "solady"
 _SOLADY_SEED: Final = bytes.fromhex("87a211a2")
+WORD_BITS: Final = 256
 SEARCHED_SLOTS: Final = 512
 """Mapping slots that are recognised in an access list."""
 COMMON_SLOTS: Final = 16
 """Mapping slots that are tried when there is no access list."""
+_LAYOUT: Final = re.compile(
+    rf"(?:(?P<mapping>{SOLIDITY}|{VYPER}):(?P<slot>0|[1-9][0-9]{{0,77}})|(?P<fixed>{OPENZEPPELIN_7201}|{SOLADY}))"
+    r"(?:/(?P<bits>[1-9][0-9]{0,2}))?",
+    re.ASCII,
+)
 
 
 def namespace_slot(name: str) -> int:
@@ -33,13 +40,27 @@ _OPENZEPPELIN_SLOT: Final = namespace_slot("openzeppelin.storage.ERC20")
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """A form of storing balances, with the mapping's slot where the form has one."""
+    """A form of storing balances, with the mapping's slot where the form has one.
+
+    `bits` is how many low bits of the word are the balance. FiatToken 2.2 (USDC) keeps 255, with its blocklist in the
+    last; an Aave v3 token 128, beside the index of the holder's last action.
+    """
 
     form: str
     slot: int = 0
+    bits: int = WORD_BITS
 
     def __str__(self) -> str:
-        return f"{self.form}:{self.slot}" if self.form in (SOLIDITY, VYPER) else self.form
+        place = f"{self.form}:{self.slot}" if self.form in (SOLIDITY, VYPER) else self.form
+        return place if self.bits == WORD_BITS else f"{place}/{self.bits}"
+
+    def balance(self, word: int) -> int:
+        """The balance in the holder's word."""
+        return word & ((1 << self.bits) - 1)
+
+    def beside(self, word: int) -> int:
+        """The bits above the balance."""
+        return word >> self.bits
 
     def key(self, holder: bytes) -> bytes:
         """The 32-byte storage slot of `holder` (20 bytes)."""
@@ -52,15 +73,20 @@ class Layout:
 
 
 def parse_layout(text: str) -> Layout:
-    """The inverse of str(): "solidity:9", "vyper:1", "openzeppelin-7201", "solady"; raises ConfigError."""
-    form, _, slot = text.partition(":")
-    if form in (SOLIDITY, VYPER) and slot.isdecimal():
-        return Layout(form, int(slot))
-    if text in (OPENZEPPELIN_7201, SOLADY):
-        return Layout(text)
-    raise ConfigError(
-        f"{text[:40]!r} is not a storage layout; write solidity:N, vyper:N, {OPENZEPPELIN_7201} or {SOLADY}"
-    )
+    """The inverse of str(): "solidity:9", "vyper:1", "openzeppelin-7201", "solady", each also as "../255".
+
+    Raises:
+        ConfigError: it is none of these.
+    """
+    match = _LAYOUT.fullmatch(text)
+    bits = int(match["bits"] or WORD_BITS) if match else 0
+    slot = int(match["slot"] or 0) if match else 0
+    if match is None or not 0 < bits <= WORD_BITS or slot >> WORD_BITS:
+        raise ConfigError(
+            f"{text[:40]!r} is not a storage layout; write solidity:N, vyper:N, {OPENZEPPELIN_7201} or {SOLADY}, "
+            "with /BITS where the balance has less than 256"
+        )
+    return Layout(match["mapping"] or match["fixed"], slot, bits)
 
 
 def candidates(slots: int) -> list[Layout]:

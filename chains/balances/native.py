@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from chains.balances.asset import Amount, Asset, ProofForm
+from chains.balances.asset import Amount, Asset
+from chains.balances.forms import COIN
 from chains.multicall import Call, Outcome
 from chains.networks import Network
-
-COIN = "native"
 
 
 class NativeCoin(Asset):
     """The native balance of an account, proven from the account's entry in the state trie."""
-
-    proof_form = ProofForm.ACCOUNT
 
     def __init__(self, network: Network) -> None:
         self.label = network.instrument(network.native.symbol)
@@ -27,4 +24,4 @@ class NativeCoin(Asset):
     def amounts(self, shared: Sequence[Outcome], own: Sequence[Outcome]) -> list[Amount]:
         """One amount, in wei."""
         raw = own[0].unsigned(f"the balance of {self.label}")
-        return [Amount(self.label, "native", COIN, raw, self._decimals)]
+        return [Amount(self.label, "native", COIN, raw, self._decimals, form="account")]

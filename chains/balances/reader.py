@@ -11,63 +11,53 @@ from aggregator.model.errors import ChainError, StateProofError
 from aggregator.model.snapshot import Method, Reading, quantity_from_raw
 from aggregator.model.units import QUANTITY_BOUND
 from chains.anchors import Anchored, check_anchor, take_anchor
-from chains.balances.asset import Amount, Asset, ProofForm
-from chains.balances.discovery import discover_layouts
-from chains.balances.layouts import Layout, parse_layout
-from chains.balances.proofs import ProofRequest, fetch_proofs
+from chains.balances.asset import Amount, Asset
+from chains.balances.book import (
+    KnownLayout,
+    LayoutBook,
+    find_layouts,
+    fingerprint_words,
+    outdated,
+    remember,
+)
+from chains.balances.discovery import Probe
+from chains.balances.forms import Stated, Word, form_named
+from chains.balances.proving import Proven, prove_words
 from chains.balances.registry import assets_of
 from chains.multicall import Outcome, multicall
 from chains.networks import Network
 from chains.rpc import Chain
-from chains.verified import ProvenState
 
-_SLOTS_PER_REQUEST = 256
-
-
-@dataclass(frozen=True, slots=True)
-class KnownLayout:
-    """A layout and how it became known: "config", or "probe" with the code hash of the token at that time."""
-
-    layout: Layout
-    origin: str
-    code_hash: bytes = b""
-
-
-@dataclass
-class LayoutBook:
-    """Layouts found by experiment, kept from one snapshot to the next, per chain, token and code hash."""
-
-    _known: dict[tuple[int, bytes], KnownLayout] = field(default_factory=dict)
-
-    def get(self, chain_id: int, token: bytes) -> KnownLayout | None:
-        """What was found for `token` (20 bytes) before."""
-        return self._known.get((chain_id, token))
-
-    def put(self, chain_id: int, token: bytes, known: KnownLayout) -> None:
-        """Keep a layout whose token proved to have `known.code_hash`."""
-        self._known[chain_id, token] = known
-
-    def drop(self, chain_id: int, token: bytes) -> None:
-        """Forget a token whose code has changed."""
-        self._known.pop((chain_id, token), None)
+_NO_HEADER = "the header of this chain does not rebuild to its hash"
+_NO_LAYOUT = "no known storage layout gives this token's balances"
 
 
 @dataclass(frozen=True, slots=True)
 class ChainReadings:
-    """What one chain gave: its anchor, the readings, and the assets that could not be read, with the reason."""
+    """What one chain gave: its anchor, the readings, and the assets that could not be read, with the reason.
+
+    `header` and `nodes` are what proves the proven readings: the block's RLP, and trie nodes, each once.
+    """
 
     anchor: BlockAnchor
     readings: tuple[Reading, ...]
     missing: tuple[str, ...]
+    header: bytes = b""
+    nodes: tuple[bytes, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
-class _Evidence:
-    """What the state trie says about one balance: a proven raw amount, or why there is none."""
+class _Draft:
+    """One amount before it is proven. `words` is empty when it cannot be, and `detail` then says why."""
 
-    raw: int | None
+    amount: Amount
+    holder: bytes
     detail: Mapping[str, str]
-    refusal: str = ""
+    words: tuple[Word, ...] = ()
+
+    def stated(self, anchored: Anchored) -> Stated:
+        """What the reading will say."""
+        return Stated(self.holder, self.amount.token, self.detail, anchored.anchor.timestamp)
 
 
 async def read_chain(
@@ -80,22 +70,37 @@ async def read_chain(
     """
     anchored = await take_anchor(chain, cut=cut, finality=network.finality, max_lag_s=network.max_lag_s)
     assets = assets_of(network)
+    wanted = {probe: layout for asset in assets for probe, layout in asset.layouts().items()}
     (shared, own), layouts = await asyncio.gather(
-        _call_all(chain, anchored, assets, holders), _layouts(chain, anchored, assets, book)
+        _call_all(chain, anchored, assets, holders), find_layouts(chain, anchored, wanted, book)
     )
-    evidence = await _prove_all(chain, anchored, assets, holders, layouts, book)
-    await check_anchor(chain, anchored.anchor)
-
-    readings: list[Reading] = []
+    read: list[tuple[Asset, bytes, list[Amount]]] = []
     missing: list[str] = []
+
+    def miss(asset: Asset, holder: bytes, error: ChainError) -> None:
+        missing.append(f"{asset.label} of 0x{holder.hex()} on {network.chain}: {error}")
+
     for n, asset in enumerate(assets):
         for m, holder in enumerate(holders):
             try:
-                amounts = asset.amounts(shared[n], own[n][m])
-                readings += [_reading(network, anchored, holder, a, evidence[n][m]) for a in amounts]
+                read.append((asset, holder, asset.amounts(shared[n], own[n][m])))
             except ChainError as error:
-                missing.append(f"{asset.label} of 0x{holder.hex()} on {network.chain}: {error}")
-    return ChainReadings(anchored.anchor, tuple(readings), tuple(missing))
+                miss(asset, holder, error)
+    everything = [(amount, holder) for _, holder, amounts in read for amount in amounts]
+    drafts, proven = await _prove(chain, anchored, everything, wanted, layouts, book)
+    await check_anchor(chain, anchored.anchor)
+
+    readings: list[Reading] = []
+    following = iter(drafts)
+    for asset, holder, amounts in read:
+        mine = [next(following) for _ in amounts]
+        try:
+            readings += [_reading(network, anchored, draft, proven) for draft in mine]
+        except ChainError as error:
+            miss(asset, holder, error)
+    return ChainReadings(
+        anchored.anchor, tuple(readings), tuple(missing), anchored.header, tuple(proven.nodes)
+    )
 
 
 async def _call_all(
@@ -112,145 +117,70 @@ async def _call_all(
     )
 
 
-async def _layouts(
-    chain: Chain, anchored: Anchored, assets: Sequence[Asset], book: LayoutBook
-) -> dict[bytes, KnownLayout]:
-    """The storage layout of each token: as configured, as found before, or found now."""
-    if not anchored.provable:
-        return {}
-    known: dict[bytes, KnownLayout] = {}
-    unknown: list[bytes] = []
-    for asset in assets:
-        if asset.proof_form is not ProofForm.MAPPING:
-            continue
-        if asset.layout:
-            known[asset.address] = KnownLayout(parse_layout(asset.layout), "config")
-        elif (found := book.get(chain.chain_id, asset.address)) is not None:
-            known[asset.address] = found
-        else:
-            unknown.append(asset.address)
-    discovered = await discover_layouts(chain, anchored, unknown)
-    return known | {token: KnownLayout(layout, "probe") for token, layout in discovered.items()}
-
-
-async def _prove_all(
+async def _prove(
     chain: Chain,
     anchored: Anchored,
-    assets: Sequence[Asset],
-    holders: Sequence[bytes],
-    layouts: dict[bytes, KnownLayout],
+    amounts: Sequence[tuple[Amount, bytes]],
+    wanted: Mapping[Probe, str],
+    layouts: dict[Probe, KnownLayout],
     book: LayoutBook,
-) -> list[list[_Evidence]]:
-    """Evidence per asset and holder; one HTTP round trip unless a remembered layout turns out to be outdated."""
+) -> tuple[list[_Draft], Proven]:
+    """Drafts of all amounts and what was proven of them; one HTTP round trip unless a remembered layout is outdated."""
     if not anchored.provable:
-        none = _Evidence(None, {"unproven": "the header of this chain does not rebuild to its hash"})
-        return [[none for _ in holders] for _ in assets]
-    proven = await _fetch(chain, anchored, assets, holders, layouts)
-    outdated = [
-        token
-        for token, known in layouts.items()
-        if known.code_hash
-        and (state := proven.get(token))
-        and _code_hash(state[0]) not in (None, known.code_hash)
-    ]
-    if outdated:
-        for token in outdated:
-            book.drop(chain.chain_id, token)
-            del layouts[token]
-        fresh = await _layouts(chain, anchored, [a for a in assets if a.address in outdated], book)
-        layouts |= fresh
-        again = [a for a in assets if a.address in fresh]
-        proven |= await _fetch(chain, anchored, again, holders, fresh)
-    for token, known in layouts.items():
-        code_hash = _code_hash(proven[token][0])
-        if known.origin == "probe" and code_hash is not None:
-            book.put(chain.chain_id, token, KnownLayout(known.layout, "probe", code_hash))
-    return [
-        [_evidence(asset, m, proven, layouts, holder) for m, holder in enumerate(holders)] for asset in assets
-    ]
+        return [_Draft(a, h, {**a.detail, **_unproven(a, _NO_HEADER)}) for a, h in amounts], Proven()
+    drafts = [_draft(amount, holder, anchored, layouts) for amount, holder in amounts]
+    fingerprints = fingerprint_words(layouts)
+    proven = await prove_words(chain, anchored, [w for d in drafts for w in d.words] + fingerprints)
+    stale = outdated(layouts, proven)
+    if stale:
+        for probe in stale:
+            book.drop(chain.chain_id, probe.key)
+            del layouts[probe]
+        layouts |= await find_layouts(chain, anchored, {probe: wanted[probe] for probe in stale}, book)
+        drafts = [_draft(amount, holder, anchored, layouts) for amount, holder in amounts]
+        again = [word for draft in drafts for word in draft.words if word not in proven.values]
+        proven.join(await prove_words(chain, anchored, again))
+    remember(chain, layouts, proven, book, stale)
+    return drafts, proven
 
 
-_Proofs = dict[bytes, list[ProvenState | ChainError]]
+def _draft(amount: Amount, holder: bytes, anchored: Anchored, layouts: Mapping[Probe, KnownLayout]) -> _Draft:
+    if not amount.form:
+        return _Draft(amount, holder, amount.detail)
+    detail = {**amount.detail, "proof": amount.form}
+    if amount.probe is not None:
+        known = layouts.get(amount.probe)
+        if known is None:
+            return _Draft(amount, holder, {**amount.detail, "unproven": _NO_LAYOUT})
+        slot = "0x" + known.layout.key(holder).hex()
+        detail |= {"layout": f"{known.layout}", "layoutFrom": known.origin, "slot": slot}
+    draft = _Draft(amount, holder, detail)
+    return _Draft(amount, holder, detail, form_named(amount.form).words(draft.stated(anchored)))
 
 
-async def _fetch(
-    chain: Chain,
-    anchored: Anchored,
-    assets: Sequence[Asset],
-    holders: Sequence[bytes],
-    layouts: Mapping[bytes, KnownLayout],
-) -> _Proofs:
-    """Proofs by token, one result per part of `_SLOTS_PER_REQUEST` holders; by holder for native balances."""
-    requests: list[ProofRequest] = []
-    if any(asset.proof_form is ProofForm.ACCOUNT for asset in assets):
-        requests += [ProofRequest(holder) for holder in holders]
-    for asset in assets:
-        if asset.proof_form is ProofForm.MAPPING and (known := layouts.get(asset.address)) is not None:
-            keys = tuple(known.layout.key(holder) for holder in holders)
-            starts = range(0, len(keys), _SLOTS_PER_REQUEST)
-            requests += [ProofRequest(asset.address, keys[i : i + _SLOTS_PER_REQUEST]) for i in starts]
-    results: _Proofs = {}
-    for request, result in zip(requests, await fetch_proofs(chain, anchored, requests), strict=True):
-        results.setdefault(b"account" + request.address if not request.slots else request.address, []).append(
-            result
-        )
-    return results
+def _unproven(amount: Amount, reason: str) -> dict[str, str]:
+    return {"unproven": reason} if amount.form else {}
 
 
-def _code_hash(state: ProvenState | ChainError) -> bytes | None:
-    return state.account.code_hash if isinstance(state, ProvenState) else None
-
-
-def _evidence(
-    asset: Asset, index: int, proven: _Proofs, layouts: Mapping[bytes, KnownLayout], holder: bytes
-) -> _Evidence:
-    """What was proven about the balance of one holder."""
-    if asset.proof_form is ProofForm.NONE:
-        return _Evidence(None, {})
-    if asset.proof_form is ProofForm.ACCOUNT:
-        state = proven[b"account" + holder][0]
-        if isinstance(state, ProvenState):
-            return _Evidence(state.account.balance, {"proof": "account"})
-        return _unproven(state)
-    known = layouts.get(asset.address)
-    if known is None:
-        return _Evidence(None, {"unproven": "no known storage layout gives this token's balances"})
-    state = proven[asset.address][index // _SLOTS_PER_REQUEST]
-    if not isinstance(state, ProvenState):
-        return _unproven(state)
-    detail = {
-        "proof": "storage",
-        "layout": f"{known.layout}",
-        "layoutFrom": known.origin,
-        "slot": "0x" + known.layout.key(holder).hex(),
-    }
-    return _Evidence(state.words[index % _SLOTS_PER_REQUEST], detail)
-
-
-def _unproven(error: ChainError) -> _Evidence:
-    """A wrong proof refuses the reading; an endpoint without proofs leaves it called."""
-    if isinstance(error, StateProofError):
-        return _Evidence(None, {}, refusal=str(error))
-    return _Evidence(None, {"unproven": str(error)})
-
-
-def _reading(
-    network: Network, anchored: Anchored, holder: bytes, amount: Amount, evidence: _Evidence
-) -> Reading:
+def _reading(network: Network, anchored: Anchored, draft: _Draft, proven: Proven) -> Reading:
     """One reading; raises StateProofError when call and proof disagree, ChainError when it is out of bounds."""
-    if evidence.refusal:
-        raise StateProofError(evidence.refusal)
-    if evidence.raw is not None and evidence.raw != amount.raw:
-        raise StateProofError(
-            f"the contract's answer is {amount.raw} and the proven storage is {evidence.raw}; neither is used, "
-            "check the endpoint and the token"
-        )
+    amount, detail = draft.amount, draft.detail
+    values = [proven.values[word] for word in draft.words]
+    method = Method.CALLED
+    if failed := next((value for value in values if isinstance(value, ChainError)), None):
+        if isinstance(failed, StateProofError):
+            raise failed
+        detail = {**amount.detail, "unproven": str(failed)}
+    elif draft.words:
+        numbers = [value for value in values if isinstance(value, int)]
+        detail = {**detail, **_check(draft, anchored, numbers)}
+        method = Method.PROVEN
     quantity = quantity_from_raw(amount.raw, amount.decimals)
     if abs(quantity) >= QUANTITY_BOUND:
         raise ChainError(f"the quantity {quantity} (1e-8 units) is not below 2^80; it is not counted")
     return Reading(
         chain=network.chain,
-        address="0x" + holder.hex(),
+        address="0x" + draft.holder.hex(),
         instrument=amount.instrument,
         kind=amount.kind,
         token=amount.token,
@@ -258,6 +188,19 @@ def _reading(
         decimals=amount.decimals,
         quantity_e8=quantity,
         trust=anchored.anchor.trust,
-        method=Method.PROVEN if evidence.raw is not None else Method.CALLED,
-        detail={**amount.detail, **evidence.detail},
+        method=method,
+        detail=detail,
     )
+
+
+def _check(draft: _Draft, anchored: Anchored, words: Sequence[int]) -> Mapping[str, str]:
+    """What the proven words say beside the amount; raises StateProofError when they say another amount."""
+    form, stated = form_named(draft.amount.form), draft.stated(anchored)
+    expected = form.raw(stated, words)
+    if draft.amount.raw not in expected:
+        storage = " or ".join(str(raw) for raw in sorted(expected))
+        raise StateProofError(
+            f"the contract's answer is {draft.amount.raw} and the proven storage is {storage}; neither is used, "
+            "check the endpoint and the token"
+        )
+    return form.remarks(stated, words)

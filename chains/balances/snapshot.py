@@ -14,7 +14,9 @@ from eth_utils.address import is_checksum_address
 from aggregator.model.anchors import ChainId, parse_chain_id
 from aggregator.model.errors import ChainError, ConfigError, InputError
 from aggregator.model.snapshot import FailedChain, Snapshot, make_snapshot
-from chains.balances.reader import ChainReadings, LayoutBook, read_chain
+from chains.balances.book import LayoutBook
+from chains.balances.evidence import Evidence, make_evidence
+from chains.balances.reader import ChainReadings, read_chain
 from chains.networks import Network
 from chains.rpc import clean_text
 
@@ -51,6 +53,32 @@ async def take_snapshot(
 ) -> Snapshot:
     """Read `addresses` (see `parse_holder`) on all `networks` at the Unix second `cut`.
 
+    See `take_snapshot_with_evidence`.
+    """
+    snapshot, _ = await take_snapshot_with_evidence(
+        networks,
+        account_id=account_id,
+        sub_account=sub_account,
+        addresses=addresses,
+        cut=cut,
+        env=env,
+        book=book,
+    )
+    return snapshot
+
+
+async def take_snapshot_with_evidence(
+    networks: Sequence[Network],
+    *,
+    account_id: int,
+    sub_account: int = 0,
+    addresses: Sequence[str],
+    cut: int,
+    env: Mapping[str, str] = os.environ,
+    book: LayoutBook | None = None,
+) -> tuple[Snapshot, Evidence]:
+    """Read `addresses` (see `parse_holder`) on all `networks` at the Unix second `cut`, and keep what proves it.
+
     A chain that none of the addresses is on is left out. A chain that is dead, slow, stuck, misconfigured or
     contradicts itself is in `failed_chains` with the reason, and an asset that could not be read in `missing`;
     neither is ever counted as zero.
@@ -74,7 +102,7 @@ async def take_snapshot(
     work = [(network, on) for network in networks if (on := _holders_on(network.chain, holders))]
     results = await asyncio.gather(*(_read(network, on, cut, env, layouts) for network, on in work))
     read = [r for r in results if isinstance(r, ChainReadings)]
-    return make_snapshot(
+    snapshot = make_snapshot(
         cut_time=cut,
         taken_at=int(time.time()),
         account_id=account_id,
@@ -85,6 +113,7 @@ async def take_snapshot(
         failed_chains=[r for r in results if isinstance(r, FailedChain)],
         missing=[clean_text(m, _REASON_LENGTH) for r in read for m in r.missing],
     )
+    return snapshot, make_evidence(snapshot, {r.anchor.chain: (r.header, r.nodes) for r in read})
 
 
 def _holders_on(chain: ChainId, holders: Sequence[tuple[ChainId | None, bytes]]) -> list[bytes]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from eth_utils.crypto import keccak
@@ -11,7 +11,7 @@ from eth_utils.crypto import keccak
 from aggregator.model.errors import StateProofError
 from chains.rpc.values import parse_array, parse_data, parse_object, parse_quantity
 from chains.verified.strict_rlp import decode, decode_integer
-from chains.verified.trie import EMPTY_NODE, EMPTY_ROOT, prove
+from chains.verified.trie import EMPTY_NODE, EMPTY_ROOT, prove, prove_from
 
 EMPTY_CODE_HASH: Final = keccak(b"")
 _ABSENT_HASHES: Final = frozenset({bytes(32), EMPTY_CODE_HASH, EMPTY_ROOT})
@@ -38,13 +38,24 @@ class ProvenState:
 
     account: Account
     words: tuple[int, ...]
+    nodes: tuple[bytes, ...] = field(default=(), compare=False, repr=False)
+    """Every trie node that the proofs consist of."""
 
 
 def verify_account(state_root: bytes, address: bytes, proof: Sequence[bytes]) -> Account:
     """The account at `address` (20 bytes) under `state_root`; raises StateProofError."""
     if len(address) != 20:
         raise StateProofError("an address has 20 bytes; pass it decoded")
-    value = prove(state_root, keccak(address), proof)
+    return _parse_account(prove(state_root, keccak(address), proof))
+
+
+def stored_account(state_root: bytes, address: bytes, nodes: Mapping[bytes, bytes]) -> Account:
+    """As `verify_account`, from nodes by their hash; raises StateProofError."""
+    return _parse_account(prove_from(state_root, keccak(address), nodes))
+
+
+def _parse_account(value: bytes | None) -> Account:
+    """The account that a state trie's value encodes."""
     if value is None:
         return ABSENT
     fields = decode(value)
@@ -67,7 +78,16 @@ def verify_word(storage_root: bytes, slot: bytes, proof: Sequence[bytes]) -> int
     """The storage word at `slot` (32 bytes) under `storage_root`, 0 when absent; raises StateProofError."""
     if len(slot) != 32:
         raise StateProofError("a storage slot has 32 bytes; pass it padded")
-    value = prove(storage_root, keccak(slot), proof)
+    return _parse_word(prove(storage_root, keccak(slot), proof))
+
+
+def stored_word(storage_root: bytes, slot: bytes, nodes: Mapping[bytes, bytes]) -> int:
+    """As `verify_word`, from nodes by their hash; raises StateProofError."""
+    return _parse_word(prove_from(storage_root, keccak(slot), nodes))
+
+
+def _parse_word(value: bytes | None) -> int:
+    """The number that a storage trie's value encodes."""
     if value is None:
         return 0
     word = decode_integer(decode(value), "a storage word")
@@ -90,16 +110,23 @@ def verify_get_proof(
     answer = parse_object(response, "the eth_getProof answer")
     if parse_data(answer.get("address"), "the proven address") != address:
         raise StateProofError("the proof is for another address; it is refused")
-    account = verify_account(state_root, address, _parse_nodes(answer.get("accountProof"), "account proof"))
+    account_proof = _parse_nodes(answer.get("accountProof"), "account proof")
+    account = verify_account(state_root, address, account_proof)
     _check_claims(account, answer)
     storage = parse_array(answer.get("storageProof"), "the storage proofs")
     if len(storage) != len(slots):
         raise StateProofError(f"{len(storage)} storage proofs answer {len(slots)} slots; they are refused")
-    words = tuple(_verify_entry(account, slot, entry) for slot, entry in zip(slots, storage, strict=True))
-    return ProvenState(account, words)
+    nodes = dict.fromkeys(account_proof)
+    words: list[int] = []
+    for slot, entry in zip(slots, storage, strict=True):
+        word, proof = _verify_entry(account, slot, entry)
+        words.append(word)
+        nodes |= dict.fromkeys(proof)
+    return ProvenState(account, tuple(words), tuple(nodes))
 
 
-def _verify_entry(account: Account, slot: bytes, entry: object) -> int:
+def _verify_entry(account: Account, slot: bytes, entry: object) -> tuple[int, list[bytes]]:
+    """The proven word and its proof."""
     proof = parse_object(entry, "a storage proof")
     if parse_quantity(proof.get("key"), "a storage key") != int.from_bytes(slot, "big"):
         raise StateProofError("the storage proofs are not for the slots asked, in order; they are refused")
@@ -107,7 +134,7 @@ def _verify_entry(account: Account, slot: bytes, entry: object) -> int:
     word = verify_word(account.storage_root, slot, nodes)
     if parse_quantity(proof.get("value"), "a storage value") != word:
         raise StateProofError("the answer claims another storage word than it proves; it is refused")
-    return word
+    return word, nodes
 
 
 def _check_claims(account: Account, answer: dict[str, object]) -> None:

@@ -8,7 +8,7 @@ per fork that added some. Source: execution-specs, `Header` of each fork; EIP-15
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import rlp
@@ -16,6 +16,7 @@ from eth_utils.crypto import keccak
 
 from aggregator.model.errors import ChainError, StateProofError
 from chains.rpc.values import parse_data, parse_quantity
+from chains.verified.strict_rlp import decode, decode_integer
 
 _HASH: Final = 32
 _QUANTITY: Final = 0
@@ -49,6 +50,8 @@ _LATER: Final = (
     ("slotNumber", _QUANTITY),
 )
 """Optional fields. One that is missing before one that is present is encoded as empty."""
+MAX_FIELDS: Final = 40
+"""More than any header has; later forks may append some to those above."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,8 @@ class Header:
     state_root: bytes
     timestamp: int
     rebuilt: bool
+    encoded: bytes = field(default=b"", compare=False, repr=False)
+    """The RLP that hashes to `hash`; empty when `rebuilt` is False."""
 
 
 def encode_header(block: Mapping[str, object]) -> bytes:
@@ -91,9 +96,10 @@ def parse_header(block: Mapping[str, object]) -> Header:
     """
     claimed = parse_data(block.get("hash"), "the block hash", _HASH)
     try:
-        rebuilt = keccak(encode_header(block)) == claimed
+        encoded = encode_header(block)
     except ChainError:
-        rebuilt = False
+        encoded = b""
+    rebuilt = keccak(encoded) == claimed
     return Header(
         number=parse_quantity(block.get("number"), "the block number"),
         hash=claimed,
@@ -101,6 +107,27 @@ def parse_header(block: Mapping[str, object]) -> Header:
         state_root=parse_data(block.get("stateRoot"), "the state root", _HASH),
         timestamp=parse_quantity(block.get("timestamp"), "the block's timestamp"),
         rebuilt=rebuilt,
+        encoded=encoded if rebuilt else b"",
+    )
+
+
+def decode_header(encoded: bytes) -> Header:
+    """A header from its RLP, whose hash is the block's; raises StateProofError when it is none."""
+    fields = decode(encoded)
+    if not isinstance(fields, list) or not len(_FRONTIER) <= len(fields) <= MAX_FIELDS:
+        raise StateProofError("the header is not a list of 15 to 40 fields; it is refused")
+    by_name = dict(zip((name for name, _ in _FRONTIER), fields, strict=False))
+    parent, root = by_name["parentHash"], by_name["stateRoot"]
+    if not isinstance(parent, bytes) or not isinstance(root, bytes) or {len(parent), len(root)} != {_HASH}:
+        raise StateProofError("the header's parent hash or state root is not 32 bytes; it is refused")
+    return Header(
+        number=decode_integer(by_name["number"], "the header's number", 64),
+        hash=keccak(encoded),
+        parent_hash=parent,
+        state_root=root,
+        timestamp=decode_integer(by_name["timestamp"], "the header's timestamp", 64),
+        rebuilt=True,
+        encoded=encoded,
     )
 
 

@@ -7,7 +7,7 @@ Ethereum yellow paper, appendix D.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -83,7 +83,21 @@ def prove(root: bytes, key: bytes, proof: Sequence[bytes]) -> bytes | None:
     return value
 
 
-def _walk(steps: _Steps, node: Node, path: Nibbles) -> bytes | None:
+def prove_from(root: bytes, key: bytes, nodes: Mapping[bytes, bytes]) -> bytes | None:
+    """As `prove`, with the nodes looked up by their hash in `nodes`, which may hold those of many proofs.
+
+    Raises:
+        StateProofError: a node on the way is not there or malformed.
+    """
+    if len(root) != _HASH_BYTES or 2 * len(key) != KEY_NIBBLES:
+        raise StateProofError("a state root and a trie key have 32 bytes each; pass hashes")
+    if root == EMPTY_ROOT:
+        return None
+    steps = _Store(nodes)
+    return _walk(steps, steps.hashed(root), _nibbles(key))
+
+
+def _walk(steps: _Steps | _Store, node: Node, path: Nibbles) -> bytes | None:
     """Follow `path` down from `node`."""
     while True:
         if isinstance(node, Leaf):
@@ -141,12 +155,47 @@ class _Steps:
             if len(reference) != _HASH_BYTES:
                 raise StateProofError("a node reference is not a hash; the proof is malformed")
             return self.hashed(reference)
-        encoded = bytes(rlp.encode(reference))
-        if len(encoded) >= _HASH_BYTES:
-            raise StateProofError("a long node is inlined in its parent; the proof is malformed")
+        encoded = _inlined(reference)
         if self.left and self._proof[self._next] == encoded:
             self._next += 1
         return _parse_node(reference)
+
+
+class _Store:
+    """Nodes by hash. The root alone may be shorter than a hash."""
+
+    def __init__(self, nodes: Mapping[bytes, bytes]) -> None:
+        self._nodes = nodes
+        self._started = False
+
+    def hashed(self, expected: bytes) -> Node:
+        """The node that hashes to `expected`."""
+        encoded = self._nodes.get(expected)
+        if encoded is None:
+            raise StateProofError(f"the node 0x{expected.hex()} is not in the evidence; it proves nothing")
+        if len(encoded) > MAX_NODE_BYTES or keccak(encoded) != expected:
+            raise StateProofError(f"the node 0x{expected.hex()} does not have that hash; it is refused")
+        if self._started and len(encoded) < _HASH_BYTES:
+            raise StateProofError("a short node is referenced by hash; the proof is malformed")
+        self._started = True
+        return _parse_node(decode(encoded))
+
+    def follow(self, reference: Item) -> Node:
+        """The node a parent refers to, by hash or inlined."""
+        if not isinstance(reference, bytes):
+            _inlined(reference)
+            return _parse_node(reference)
+        if len(reference) != _HASH_BYTES:
+            raise StateProofError("a node reference is not a hash; the proof is malformed")
+        return self.hashed(reference)
+
+
+def _inlined(reference: Item) -> bytes:
+    """The encoding of a node inlined in its parent, which is short; raises StateProofError."""
+    encoded = bytes(rlp.encode(reference))
+    if len(encoded) >= _HASH_BYTES:
+        raise StateProofError("a long node is inlined in its parent; the proof is malformed")
+    return encoded
 
 
 def _parse_node(item: Item) -> Node:

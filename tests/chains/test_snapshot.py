@@ -11,7 +11,7 @@ from aggregator.model.anchors import Finality, Trust
 from aggregator.model.errors import FormatError, IncompleteSnapshotError, InputError
 from aggregator.model.snapshot import Method, Reading, Snapshot, encode_snapshot, parse_snapshot
 from chains.balances import Layout, LayoutBook, parse_holder, take_snapshot
-from chains.balances.reader import KnownLayout
+from chains.balances.book import KnownLayout
 from chains.devnet import Devnet, devnet
 from chains.networks import Native, Network
 from tests.chains.faults import faulty_node
@@ -237,8 +237,8 @@ async def test_a_truncated_proof_is_refused_and_an_honest_endpoint_is_asked_inst
     def truncate(method: str, params: list[Any], answer: Any) -> Any:
         if method != "eth_getProof" or not params[1]:
             return answer
-        entry = answer["storageProof"][0]
-        return {**answer, "storageProof": [{**entry, "value": "0x0", "proof": entry["proof"][:-1]}]}
+        entry, *others = answer["storageProof"]
+        return {**answer, "storageProof": [{**entry, "value": "0x0", "proof": entry["proof"][:-1]}, *others]}
 
     async with faulty_node(net.url) as liar:
         liar.tamper = truncate
