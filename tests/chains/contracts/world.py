@@ -229,19 +229,19 @@ class World:
 
 
 def decode_event(log: Any) -> Event:
-    """A log by the registry's ABI."""
+    """A log by the ABI of the registry or its timelock."""
     topic = bytes.fromhex(log["topics"][0][2:])
-    for entry in artifact("SolvencyRegistry").abi:
-        if entry["type"] == "event" and event_topic("SolvencyRegistry", entry["name"]) == topic:
-            data = bytes.fromhex(log["data"][2:])
-            plain = [i for i in entry["inputs"] if not i["indexed"]]
-            indexed = [i for i in entry["inputs"] if i["indexed"]]
-            values = dict(
-                zip([i["name"] for i in plain], decode([i["type"] for i in plain], data), strict=True)
-            )
-            for item, raw in zip(indexed, log["topics"][1:], strict=True):
-                (values[item["name"]],) = decode([item["type"]], bytes.fromhex(raw[2:]))
-            return Event(entry["name"], values)
+    for contract in ("SolvencyRegistry", "RegistryTimelock"):
+        for entry in artifact(contract).abi:
+            if entry["type"] == "event" and event_topic(contract, entry["name"]) == topic:
+                data = bytes.fromhex(log["data"][2:])
+                plain = [i for i in entry["inputs"] if not i["indexed"]]
+                indexed = [i for i in entry["inputs"] if i["indexed"]]
+                decoded = decode([i["type"] for i in plain], data)
+                values = dict(zip([i["name"] for i in plain], decoded, strict=True))
+                for item, raw in zip(indexed, log["topics"][1:], strict=True):
+                    (values[item["name"]],) = decode([item["type"]], bytes.fromhex(raw[2:]))
+                return Event(entry["name"], values)
     raise AssertionError(f"unknown event {topic.hex()}")
 
 

@@ -1,0 +1,108 @@
+"""The same address on every chain, and a timelock as the owner."""
+
+from __future__ import annotations
+
+import pytest
+
+from aggregator.model.errors import ChainError, InputError
+from chains.contracts.administration import accept_ownership_call, set_guardian_call
+from chains.contracts.deploy import (
+    DEPLOYER,
+    Placement,
+    check_owned_by_timelock,
+    execute_call,
+    handover_call,
+    missing,
+    place,
+    registry,
+    schedule_call,
+    timelock,
+)
+from chains.contracts.registry import set_policy_call
+from chains.devnet import Devnet, devnet
+from chains.rpc.provider import web3_on
+from tests.chains.contracts.world import MAX_AGE, POLICY_ROOT, RefusedError, World
+
+pytestmark = pytest.mark.anvil
+DELAY = 2 * 86_400
+
+
+def production(net: Devnet, attestors: slice = slice(1, 4)) -> list[Placement]:
+    """A timelock and a production registry."""
+    owner = net.accounts[0].address
+    lock = timelock(DELAY, [net.accounts[8].address])
+    members = [a.address for a in net.accounts[attestors]]
+    return [lock, registry(owner, production=True, max_age_s=MAX_AGE, attestors=members, threshold=2)]
+
+
+async def put(net: Devnet, placements: list[Placement], sender: int) -> None:
+    """Send what is missing."""
+    for placement in await missing(web3_on(net.endpoint), placements):
+        await net.send(placement.to, placement.data, sender=net.accounts[sender].address)
+
+
+async def test_two_chains_one_address() -> None:
+    """Whoever deploys; other arguments or another salt give another address, and nothing is deployed twice."""
+    async with devnet(101) as one, devnet(102) as two:
+        placements = production(one)
+        await one.mine(3)
+        for net, sender in ((one, 0), (two, 7)):
+            await put(net, placements, sender)
+            assert await missing(web3_on(net.endpoint), placements) == []
+        codes = [
+            [bytes(await web3_on(net.endpoint).eth.get_code(p.address)) for p in placements]  # type: ignore[arg-type]
+            for net in (one, two)
+        ]
+        assert codes[0] == codes[1]
+        assert all(codes[0])
+        contexts = {
+            await World(net, placements[1].address, "").reader.call("contextOf", DEPLOYER, 1, bytes(32), 2)
+            for net in (one, two)
+        }
+        assert len(contexts) == 2
+        assert production(one, slice(1, 5))[1].address != placements[1].address
+        assert place("TestToken", "A", "A", 6, salt=b"\x01" * 32) != place("TestToken", "A", "A", 6)
+
+
+async def test_the_registry_goes_behind_a_timelock(net: Devnet) -> None:
+    """Named, accepted after the delay, and from then on every change waits; the guardian can pause at once."""
+    lock, placed = production(net)
+    await put(net, [lock, placed], 0)
+    w3, proposer = web3_on(net.endpoint), net.accounts[8].address
+    world = World(net, placed.address, "")
+    await world.send(set_guardian_call(net.accounts[7].address))
+    await world.send(handover_call(lock.address))
+    with pytest.raises(ChainError, match="finish the handover"):
+        await check_owned_by_timelock(w3, placed.address, lock.address)
+    accept = accept_ownership_call()
+    with pytest.raises(RefusedError, match=r"does not have the role .* of the timelock"):
+        await world.send(schedule_call(placed.address, accept, DELAY), to=lock.address)
+    with pytest.raises(RefusedError, match="is below the timelock's"):
+        await world.send(schedule_call(placed.address, accept, DELAY - 1), to=lock.address, sender=proposer)
+    await world.send(schedule_call(placed.address, accept, DELAY), to=lock.address, sender=proposer)
+    with pytest.raises(RefusedError, match="is not in the state this needs"):
+        await world.send(execute_call(placed.address, accept), to=lock.address)
+    await world.travel(DELAY)
+    await world.send(execute_call(placed.address, accept), to=lock.address)
+    await check_owned_by_timelock(w3, placed.address, lock.address)
+    change = set_policy_call(POLICY_ROOT, await world.now() + 10 * DELAY)
+    with pytest.raises(RefusedError, match="is not the owner"):
+        await world.send(change)
+    await world.send(schedule_call(placed.address, change, DELAY), to=lock.address, sender=proposer)
+    await world.travel(DELAY)
+    await world.send(execute_call(placed.address, change), to=lock.address)
+    assert await world.reader.call("policyUntil", POLICY_ROOT) > 0
+
+
+async def test_a_chain_without_the_deployer_is_refused(net: Devnet) -> None:
+    for code in (b"", b"\x60\x00"):
+        await net.set_code(DEPLOYER, code)
+        with pytest.raises(ChainError, match="no deterministic deployer"):
+            await missing(web3_on(net.endpoint), production(net))
+
+
+def test_unusable_plans_are_refused() -> None:
+    with pytest.raises(InputError, match="no proposer or no executor"):
+        timelock(1, [])
+    with pytest.raises(InputError, match="has to be 32"):
+        place("TestToken", "A", "A", 6, salt=b"")
