@@ -47,9 +47,7 @@ def request(settings: Settings, snapshot: str, policy: str, out: Path) -> None:
     write_whole(out, encode_request(RequestFile(made, tuple(links))) + b"\n", mode=0o600)
 
     def render(console: Console) -> None:
-        console.print(
-            f"Wrote {out} (mode 0600: it shows the positions). Give it to the attestor.", markup=False
-        )
+        console.print(f"Wrote {out} (mode 0600: it shows the positions). Give it to the attestor.")
         console.print(f"  commitment  0x{made.commitment:064x}")
 
     settings.show(

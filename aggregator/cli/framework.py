@@ -112,7 +112,9 @@ def _console(*, stderr: bool) -> Console:
     from rich.console import Console
 
     terminal = (sys.stderr if stderr else sys.stdout).isatty()
-    return Console(stderr=stderr, width=None if terminal else PLAIN_WIDTH, highlight=False, emoji=False)
+    return Console(
+        stderr=stderr, width=None if terminal else PLAIN_WIDTH, highlight=False, emoji=False, markup=False
+    )
 
 
 def _set_json(ctx: click.Context, _parameter: click.Parameter, value: bool) -> None:

@@ -46,7 +46,7 @@ def health(settings: Settings, snapshot: str, policy_name: str, in_words: bool, 
         def render_parts(console: Console) -> None:
             console.print(readings_table(taken).draw())
             for line in completeness_lines(taken):
-                console.print(line, markup=False)
+                console.print(line)
 
         settings.show({"complete": False, "report": None, "snapshot": snapshot_json(taken)}, render_parts)
         try:
@@ -59,6 +59,6 @@ def health(settings: Settings, snapshot: str, policy_name: str, in_words: bool, 
         for table in report_tables(report):
             console.print(table.draw())
         for line in explain(report) if in_words else explain(report)[-1:]:
-            console.print(line, markup=False)
+            console.print(line)
 
     settings.show({"complete": True, "report": to_json(report)}, render)

@@ -54,7 +54,7 @@ def _summary(made: Policy, root: str) -> dict[str, object]:
 def render_summary(console: Console, made: Policy, root: str) -> None:
     """The header lines of a policy."""
     expired = "  EXPIRED" if made.expires < time.time() else ""
-    console.print(f"Policy {made.name}, epoch {made.epoch}, published by {made.publisher}", markup=False)
+    console.print(f"Policy {made.name}, epoch {made.epoch}, published by {made.publisher}")
     console.print(f"  root        {root}")
     console.print(f"  valid       {tables.moment(made.as_of)} to {tables.moment(made.expires)}{expired}")
     console.print(

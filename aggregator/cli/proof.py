@@ -37,7 +37,7 @@ def render_statement(console: Console, bundle: Bundle, now: int) -> None:
         f"Account {tables.short(f'0x{bundle.account_id:064x}')} has an excess of at least "
         f"{tables.usd_down(bundle.amount_e6, 6)} USD at {bundle.level.name}"
     )
-    console.print(f"  policy    {bundle.policy.name}, epoch {bundle.policy.epoch}", markup=False)
+    console.print(f"  policy    {bundle.policy.name}, epoch {bundle.policy.epoch}")
     console.print(f"  for       venue {bundle.context.venue}")
     console.print(f"  registry  {bundle.context.registry} on eip155:{bundle.context.chain_id}")
     console.print(f"  cut       {tables.moment(bundle.context.cut_time)} on {len(bundle.anchors)} chains")
@@ -247,7 +247,7 @@ def export_key(settings: Settings, circuit: str, proving_key: Path | None, out: 
         console.print(f"{circuit}, {kind_of(opened).value} key")
         console.print(f"  id  {verification_key_id(key)}")
         if out is not None:
-            console.print(f"Wrote {out}.", markup=False)
+            console.print(f"Wrote {out}.")
 
     settings.show(
         {

@@ -74,4 +74,4 @@ def render_snapshot(console: Console, snapshot: Snapshot) -> None:
     console.print(anchors_table(snapshot).draw())
     console.print(readings_table(snapshot).draw())
     for line in completeness_lines(snapshot):
-        console.print(line, markup=False)
+        console.print(line)

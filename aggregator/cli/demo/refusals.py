@@ -93,7 +93,7 @@ async def tamper(stage: Stage, world: World, cast: Cast, tools: Tools, bundle: B
     """One USD more in the bundle: three verifiers and the registry refuse it."""
     altered = raised(bundle)
     stage.say(
-        f"Somebody changes {format_decimal(bundle.amount_e6, 6)} to {format_decimal(altered.amount_e6, 6)} USD "
+        f"Somebody changes {tables.usd_down(bundle.amount_e6)} to {tables.usd_down(altered.amount_e6)} USD "
         "wherever the bundle says it."
     )
     for name in VERIFIERS:

@@ -148,7 +148,7 @@ class Stage:
 
     def _print(self, text: str) -> None:
         if not self._settings.json:
-            self._settings.console.print(text)
+            self._settings.console.print(text, markup=True)
 
 
 def _escape(text: str) -> str:
