@@ -7,7 +7,7 @@ use ark_ec::{AffineRepr, CurveGroup};
 use ark_ff::{AdditiveGroup, PrimeField};
 use rayon::prelude::*;
 
-use crate::batch_add;
+use crate::batch_add::Additions;
 
 const SCALAR_BITS: usize = 254;
 const BLOCK: usize = 512;
@@ -65,13 +65,15 @@ impl<P: SWCurveConfig<ScalarField = Fr>> FixedBase<P> {
 
     fn mul_block(&self, sums: &mut [Affine<P>], scalars: &[Fr]) {
         let digits: Vec<_> = scalars.iter().map(|scalar| scalar.into_bigint()).collect();
-        let mut scratch = batch_add::Scratch::default();
+        let mut additions = Additions::default();
         for (index, table) in self.multiples.iter().enumerate() {
-            let pick = |position: usize| -> Option<&Affine<P>> {
-                let digit = window_digit(&digits[position].0, index * self.window, self.window);
-                digit.checked_sub(1).map(|place| &table[place])
-            };
-            batch_add::add_each(sums, pick, &mut scratch);
+            for (place, digits) in digits.iter().enumerate() {
+                let digit = window_digit(&digits.0, index * self.window, self.window);
+                if digit > 0 {
+                    additions.add(sums, place, table[digit - 1]);
+                }
+            }
+            additions.settle(sums);
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::field;
 use crate::invalid;
 use crate::matrix::Matrix;
-use crate::points::{Point, G1_BYTES, G2_BYTES};
+use crate::points::{G1_BYTES, G2_BYTES};
 use crate::random;
 use crate::verify::VerifyingKey;
 use crate::zkey::{self, Header};
@@ -129,21 +129,15 @@ impl ProvingKey {
         })
     }
 
-    fn bytes(&self, section: u32) -> &[u8] {
+    /// The points of a section, or the terms of section 4.
+    pub fn bytes(&self, section: u32) -> &[u8] {
         let (start, size) = self.spans[section as usize];
         &self.map[start..start + size]
     }
 
-    /// All points of a section. Refuses coordinates that are not below q.
-    pub fn points<G: Point + Send>(&self, section: u32) -> Result<Vec<G>> {
-        self.bytes(section)
-            .par_chunks_exact(G::BYTES)
-            .enumerate()
-            .map(|(index, bytes)| match G::from_montgomery(bytes) {
-                Some(point) => Ok(point),
-                None => invalid!("{}: section {section}: point {index} is malformed", self.name),
-            })
-            .collect()
+    /// What a section is called in refusals.
+    pub fn label(&self, section: u32) -> String {
+        format!("{}: section {section}", self.name)
     }
 
     pub fn name(&self) -> &str {

@@ -6,17 +6,18 @@
 //!
 //! where P = a b - c on the odd half of the doubled domain (w its root), and a, b, c interpolate A z, B z and their product.
 
-use ark_bn254::{Fr, G1Affine, G1Projective, G2Affine, G2Projective};
-use ark_ec::{CurveGroup, VariableBaseMSM};
-use ark_ff::{BigInt, FftField, PrimeField};
-use ark_poly::{EvaluationDomain, Radix2EvaluationDomain};
+use ark_bn254::{g1, g2, Fr};
+use ark_ec::CurveGroup;
+use ark_ff::{BigInt, PrimeField};
 use rayon::prelude::*;
 use zeroize::Zeroizing;
 
 use crate::error::Result;
+use crate::fft::OddHalf;
 use crate::field;
 use crate::invalid;
 use crate::key::ProvingKey;
+use crate::msm::msm;
 use crate::random;
 use crate::verify::{verify, Proof};
 use crate::zkey;
@@ -37,14 +38,33 @@ pub fn prove(key: &ProvingKey, witness: &[u8], check: bool) -> Result<Proof> {
     if z[0] != Fr::from(1u64) {
         return invalid!("witness: wire 0 is not 1");
     }
-    let scalars: Vec<BigInt<4>> = z.par_iter().map(|value| value.into_bigint()).collect();
+    let scalars: Zeroizing<Vec<BigInt<4>>> =
+        Zeroizing::new(z.par_iter().map(|value| value.into_bigint()).collect());
 
-    let h = quotient(key, &z, &scalars)?;
-    let sum_h = G1Projective::msm_bigint(&key.points::<G1Affine>(zkey::POINTS_H)?, &h);
-    let sum_a = G1Projective::msm_bigint(&key.points::<G1Affine>(zkey::POINTS_A)?, &scalars);
-    let sum_b1 = G1Projective::msm_bigint(&key.points::<G1Affine>(zkey::POINTS_B1)?, &scalars);
-    let sum_b2 = G2Projective::msm_bigint(&key.points::<G2Affine>(zkey::POINTS_B2)?, &scalars);
-    let sum_c = G1Projective::msm_bigint(&key.points::<G1Affine>(zkey::POINTS_C)?, &scalars[n_public + 1..]);
+    let sum_g1 =
+        |section, scalars: &[BigInt<4>]| msm::<g1::Config>(key.bytes(section), scalars, &key.label(section));
+    let sum_g2 =
+        |section, scalars: &[BigInt<4>]| msm::<g2::Config>(key.bytes(section), scalars, &key.label(section));
+    let (sum_h, ((sum_b2, sum_c), (sum_a, sum_b1))) = rayon::join(
+        || sum_g1(zkey::POINTS_H, &quotient(key, &z, &scalars)?),
+        || {
+            rayon::join(
+                || {
+                    rayon::join(
+                        || sum_g2(zkey::POINTS_B2, &scalars),
+                        || sum_g1(zkey::POINTS_C, &scalars[n_public + 1..]),
+                    )
+                },
+                || {
+                    rayon::join(
+                        || sum_g1(zkey::POINTS_A, &scalars),
+                        || sum_g1(zkey::POINTS_B1, &scalars),
+                    )
+                },
+            )
+        },
+    );
+    let (sum_h, sum_a, sum_b1, sum_b2, sum_c) = (sum_h?, sum_a?, sum_b1?, sum_b2?, sum_c?);
 
     let (r, s) = (
         Zeroizing::new(random::element()?),
@@ -70,26 +90,18 @@ pub fn prove(key: &ProvingKey, witness: &[u8], check: bool) -> Result<Proof> {
 }
 
 /// P on the odd half of the doubled domain.
-fn quotient(key: &ProvingKey, z: &[Fr], scalars: &[BigInt<4>]) -> Result<Vec<BigInt<4>>> {
-    let size = key.header.domain_size as usize;
-    let (Some(domain), Some(shift)) = (
-        Radix2EvaluationDomain::<Fr>::new(size),
-        Fr::get_root_of_unity(2 * size as u64),
-    ) else {
-        return invalid!("{}: there is no evaluation domain of {size} rows", key.name());
-    };
-    let Some(odd) = domain.get_coset(shift) else {
-        return invalid!("{}: there is no doubled domain of {size} rows", key.name());
-    };
-    let [mut a, mut b] = key.evaluate(z, scalars);
-    let mut c: Vec<Fr> = a.par_iter().zip(&b).map(|(a, b)| *a * b).collect();
-    for values in [&mut a, &mut b, &mut c] {
-        domain.ifft_in_place(values);
-        odd.fft_in_place(values);
-    }
-    Ok(a.par_iter()
-        .zip(&b)
-        .zip(&c)
-        .map(|((a, b), c)| (*a * b - c).into_bigint())
-        .collect())
+fn quotient(key: &ProvingKey, z: &[Fr], scalars: &[BigInt<4>]) -> Result<Zeroizing<Vec<BigInt<4>>>> {
+    let tables = OddHalf::new(key.header.domain_size as usize)?;
+    let [a, b] = key.evaluate(z, scalars);
+    let c: Vec<Fr> = a.par_iter().zip(&b).map(|(a, b)| *a * b).collect();
+    let mut sides = Zeroizing::new([a, b, c]);
+    sides.par_iter_mut().for_each(|values| tables.move_to(values));
+    let [a, b, c] = &*sides;
+    Ok(Zeroizing::new(
+        a.par_iter()
+            .zip(b)
+            .zip(c)
+            .map(|((a, b), c)| (*a * b - c).into_bigint())
+            .collect(),
+    ))
 }
