@@ -1,7 +1,7 @@
 """One epoch's policy as exact integers: what the engine, the circuit, the contracts and the JSON all read.
 
 A policy is public. Whoever accepts its root has checked it with `aggregator.policy` first (docs/protocol.md,
-W1-W6): the circuit relies on those bounds for the leaves it opens.
+W1-W7): the circuit relies on those bounds for the leaves it opens.
 """
 
 from __future__ import annotations

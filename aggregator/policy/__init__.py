@@ -1,4 +1,4 @@
-"""Policies: built from a spec and prices, checked against W1-W6, encoded as canonical JSON."""
+"""Policies: built from a spec and prices, checked against W1-W7, encoded as canonical JSON."""
 
 from __future__ import annotations
 

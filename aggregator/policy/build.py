@@ -113,7 +113,7 @@ def build_policy(
     epoch: int,
     zero_stale_collateral: bool = False,
 ) -> Policy:
-    """A policy that keeps W1-W6.
+    """A policy that keeps W1-W7.
 
     prices, rates: quotes by the names the spec uses; as_of: Unix seconds; epoch: >= 0, raised by the publisher with
     every policy. With `zero_stale_collateral`, collateral whose price or rate is stale or missing counts as zero, a

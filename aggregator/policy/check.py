@@ -1,4 +1,4 @@
-"""The bounds a policy must keep (docs/protocol.md, W1-W6). The circuit relies on them for every leaf it
+"""The bounds a policy must keep (docs/protocol.md, W1-W7). The circuit relies on them for every leaf it
 opens.
 
 W1  Values. max_quantity x max(abs(mark), abs(risk entry), add-on) < 2^118 for every instrument, and for every
@@ -15,6 +15,9 @@ W4  Lines. Each group has exactly 6 lines per level; the first intercept is 0, e
 W5  Correlations and scan factors. The matrix is symmetric, one row per class, 0 <= rho <= 1, with 1 on the
     diagonal; scan factors are 0..10.
 W6  Header. Names are not empty and not repeated; epoch >= 0; 0 <= as_of < expires < 2^53.
+W7  Levels. MM never asks more than IM: f_MM <= f_IM, every MM add-on is at most its IM add-on, and the MM
+    contingency of a group is at most its IM contingency at every net quantity within the position limits. So an
+    excess proven at IM also holds at MM.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from collections.abc import Iterable
 from itertools import product
 from typing import Final, NoReturn
 
+from aggregator.fixed import div_floor, format_decimal
 from aggregator.model.errors import PolicyError
 from aggregator.model.policy import Instrument, Line, NettingGroup, Policy
 from aggregator.model.strictjson import MAX_SAFE_INTEGER
@@ -38,6 +42,7 @@ from aggregator.model.units import (
     SCENARIOS,
     UNIT_BOUND,
 )
+from aggregator.policy.levels import contingency_above
 
 MAX_SCAN_FACTOR_E6: Final = 10 * RATE_SCALE
 MAX_NAME_CHARS: Final = 200
@@ -151,6 +156,27 @@ def _check_groups(groups: tuple[NettingGroup, ...]) -> None:
     _names("groups", (group.name for group in groups))
 
 
+def _check_levels(policy: Policy) -> None:
+    im, mm = policy.scan_factor_im_e6, policy.scan_factor_mm_e6
+    if mm > im:
+        _fail("W7", "scan_factor_mm_e6", f"is {mm}, above the {im} of scan_factor_im_e6; lower it")
+    for n, group in enumerate(policy.groups):
+        net = contingency_above(group.lines_mm, group.lines_im, group_reach_e14(policy, group.id))
+        if net is not None:
+            at = format_decimal(div_floor(net.numerator, net.denominator), 14)
+            reason = f"charges more than lines_im at a net quantity of {at} {group.name}; lower its lines"
+            _fail("W7", f"groups[{n}].lines_mm", reason)
+    for n, instrument in enumerate(policy.instruments):
+        held, kept = instrument.addon_im, instrument.addon_mm
+        for side, low, high in (
+            ("long", kept.long_e12, held.long_e12),
+            ("short", kept.short_e12, held.short_e12),
+        ):
+            if low > high:
+                where = f"instruments[{n}] ({instrument.symbol}).addon_mm.{side}_e12"
+                _fail("W7", where, f"is {low}, above the {high} of addon_im; lower it")
+
+
 def _check_instrument(where: str, instrument: Instrument, policy: Policy) -> None:
     _in_range("W2", f"{where}.id", instrument.id, 1, MAX_INSTRUMENTS - 1)
     _in_range("W2", f"{where}.class_id", instrument.class_id, 0, len(policy.classes))
@@ -192,7 +218,7 @@ def _check_instrument(where: str, instrument: Instrument, policy: Policy) -> Non
 
 
 def check_policy(policy: Policy) -> None:
-    """Refuse a policy that breaks any of W1-W6.
+    """Refuse a policy that breaks any of W1-W7.
 
     Raises PolicyError: one sentence naming the field, the value, the rule and what to change.
     """
@@ -211,3 +237,4 @@ def check_policy(policy: Policy) -> None:
         symbols.add(instrument.symbol)
         _check_instrument(f"{where} ({instrument.symbol})", instrument, policy)
     _check_reach(policy)
+    _check_levels(policy)

@@ -81,7 +81,7 @@ def _instrument_json(instrument: Instrument) -> dict[str, object]:
 
 
 def policy_json(policy: Policy) -> dict[str, object]:
-    """The JSON value of a policy that keeps W1-W6; raises PolicyError when it does not."""
+    """The JSON value of a policy that keeps W1-W7; raises PolicyError when it does not."""
     check_policy(policy)
     return {
         "schema": POLICY_SCHEMA,
@@ -103,7 +103,7 @@ def policy_json(policy: Policy) -> dict[str, object]:
 def encode_policy(policy: Policy) -> bytes:
     """Canonical bytes (RFC 8785) of a policy: what the document hash in its root is taken over.
 
-    Raises PolicyError when the policy breaks W1-W6.
+    Raises PolicyError when the policy breaks W1-W7.
     """
     return canonical_json(policy_json(policy))
 
@@ -155,9 +155,9 @@ def _parse_row(value: object, where: str) -> tuple[int, ...]:
 
 
 def parse_policy(document: bytes | str | dict[str, object]) -> Policy:
-    """Untrusted JSON (text, or a value already loaded) into a policy that keeps W1-W6.
+    """Untrusted JSON (text, or a value already loaded) into a policy that keeps W1-W7.
 
-    Raises PolicyError naming the field; bounds of W1-W6 included.
+    Raises PolicyError naming the field; bounds of W1-W7 included.
     """
     try:
         value = document if isinstance(document, dict) else load_json(document)

@@ -17,6 +17,13 @@ from aggregator.policy.check import check_policy, largest_quantity_e8
 ORDINARY_QUANTITY_E8 = 10**17
 ORDINARY_PRICE_E12 = 10**17
 
+SCAN_FACTORS_E6 = [
+    (im, mm)
+    for im in (0, RATE_SCALE, 1_500_000, 10 * RATE_SCALE)
+    for mm in (0, 750_001, RATE_SCALE)
+    if mm <= im
+]
+
 NAMES = st.text("abcdefghijklmnopqrstuvwxyzäöü€中-@ ", min_size=1, max_size=12)
 
 
@@ -40,10 +47,26 @@ def lines(draw: st.DrawFn, *, tiers: bool = True) -> tuple[Line, ...]:
     return (first, *rest)
 
 
-def addons() -> st.SearchStrategy[Addon]:
-    """Long and short add-ons, zero included."""
+@st.composite
+def line_pairs(draw: st.DrawFn, *, tiers: bool = True) -> tuple[tuple[Line, ...], tuple[Line, ...]]:
+    """Lines at IM and, never above them, at MM: each line flatter and, with `tiers`, lowered."""
+    im = draw(lines(tiers=tiers))
+    eighths = draw(st.integers(0, 8))
+    lower = draw(st.sampled_from([0, 1, 10**30])) if tiers else 0
+    mm = [
+        Line(line.slope_e12 * eighths // 8 + (line.slope_e12 < 0 and line.slope_e12 * eighths % 8 != 0), i)
+        for line, i in zip(im, (0, *(line.intercept_e26 - lower for line in im[1:])), strict=True)
+    ]
+    return im, tuple(mm)
+
+
+@st.composite
+def addon_pairs(draw: st.DrawFn) -> tuple[Addon, Addon]:
+    """Long and short add-ons, zero included, at IM and, never above them, at MM."""
     rate = st.sampled_from([0, 1, 10**9]) | st.integers(0, 10**15)
-    return st.builds(Addon, rate, rate)
+    im = Addon(draw(rate), draw(rate))
+    eighths = draw(st.integers(0, 8))
+    return im, Addon(im.long_e12 * eighths // 8, im.short_e12 * eighths // 8)
 
 
 @st.composite
@@ -55,7 +78,7 @@ def instruments(
     group_id = draw(st.sampled_from((0, *group_ids)))
     amplitude = draw(st.sampled_from([0, 1, 10**12, 10**16])) if class_id else 0
     mark = draw(st.sampled_from([0, 1, 10**12]) | st.integers(0, ORDINARY_PRICE_E12))
-    addon_im, addon_mm = draw(addons()), draw(addons())
+    addon_im, addon_mm = draw(addon_pairs())
     risk = _risk(draw(st.integers(0, 2**32)), amplitude)
     factor = max(
         mark,
@@ -101,11 +124,12 @@ def policies(
     tiers: bool = True,
     extreme: bool = False,
 ) -> Policy:
-    """A small policy that keeps W1-W6."""
+    """A small policy that keeps W1-W7."""
     classes = draw(st.integers(0, max_classes))
     group_ids = tuple(sorted(draw(st.sets(st.integers(1, 4095), max_size=max_groups))))
     ids = sorted(draw(st.sets(st.integers(1, 4095), min_size=1, max_size=max_instruments)))
     as_of = draw(st.integers(0, 2**40))
+    factor_im, factor_mm = draw(st.sampled_from(SCAN_FACTORS_E6))
     policy = Policy(
         name=draw(NAMES),
         publisher=draw(NAMES),
@@ -114,13 +138,10 @@ def policies(
         expires=as_of + draw(st.integers(1, 2**30)),
         classes=tuple(f"class {k}" for k in range(1, classes + 1)),
         scenarios=tuple(f"scenario {s}" for s in range(SCENARIOS)),
-        scan_factor_im_e6=draw(st.sampled_from([0, RATE_SCALE, 1_500_000, 10 * RATE_SCALE])),
-        scan_factor_mm_e6=draw(st.sampled_from([0, 750_001, RATE_SCALE])),
+        scan_factor_im_e6=factor_im,
+        scan_factor_mm_e6=factor_mm,
         correlation_e6=draw(correlations(classes)),
-        groups=tuple(
-            NettingGroup(g, f"group {g}", draw(lines(tiers=tiers)), draw(lines(tiers=tiers)))
-            for g in group_ids
-        ),
+        groups=tuple(NettingGroup(g, f"group {g}", *draw(line_pairs(tiers=tiers))) for g in group_ids),
         instruments=tuple(draw(instruments(i, classes, group_ids, extreme=extreme)) for i in ids),
     )
     check_policy(policy)

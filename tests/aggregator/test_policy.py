@@ -1,19 +1,23 @@
-"""Policies: each bound W1-W6 refuses what it must, and documents have one meaning and one encoding."""
+"""Policies: each bound W1-W7 refuses what it must, and documents have one meaning and one encoding."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from fractions import Fraction
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
+from aggregator.margin.native import evaluate
 from aggregator.model.errors import PolicyError
-from aggregator.model.policy import Addon, Instrument, InstrumentKind, Line, NettingGroup, Policy
+from aggregator.model.policy import Addon, Instrument, InstrumentKind, Level, Line, NettingGroup, Policy
 from aggregator.model.units import POSITION_VALUE_BOUND
 from aggregator.policy import check_policy, encode_policy, parse_policy
-from tests.aggregator.strategies import policies
+from aggregator.policy.levels import contingency_above
+from tests.aggregator.strategies import accounts, policies
 
 MILLION = 10**6
 LINES = (Line(10**12, 0), Line(2 * 10**12, -(10**26)), Line(-(10**12), 0), Line(0, 0), Line(0, 0), Line(0, 0))
@@ -107,6 +111,12 @@ REFUSED: list[tuple[str, str, Policy]] = [
     ("W5", "correlation_e6[0][1]", replace(POLICY, correlation_e6=((MILLION, -1), (-1, MILLION)))),
     ("W5", "correlation_e6[0][1]", replace(POLICY, correlation_e6=((MILLION, MILLION + 1), (0, MILLION)))),
     ("W5", "correlation_e6[1][1]", replace(POLICY, correlation_e6=((MILLION, 0), (0, MILLION - 1)))),
+    ("W7", "scan_factor_mm_e6", replace(POLICY, scan_factor_mm_e6=1_500_001)),
+    ("W7", "addon_mm.long_e12", with_eth(addon_mm=Addon(2, 1))),
+    ("W7", "addon_mm.short_e12", with_eth(addon_mm=Addon(0, 3))),
+    ("W7", "groups[0].lines_mm", with_lines(Line(10**12 + 1, 0), *LINES[1:])),
+    ("W7", "groups[0].lines_mm", with_lines(*LINES[:2], Line(-(10**12) - 1, 0), *LINES[3:])),
+    ("W7", "groups[0].lines_mm", with_lines(LINES[0], Line(2 * 10**12, 1 - 10**26), *LINES[2:])),
     ("W6", "expires", replace(POLICY, expires=100)),
     ("W6", "epoch", replace(POLICY, epoch=-1)),
     ("W6", "epoch", replace(POLICY, epoch=2**53)),
@@ -136,9 +146,47 @@ def test_the_bounds_themselves_are_allowed() -> None:
     check_policy(with_eth(unit_e6=2**40 - 1, max_quantity_e8=10**16))
     check_policy(with_eth(mark_e12=2**80 - 1, max_quantity_e8=2**37))
     check_policy(replace(POLICY, scan_factor_im_e6=10 * MILLION))
-    check_policy(with_lines(Line((2**142 - 1) // 10**23, 0), *LINES[1:]))
+    steepest = (Line((2**142 - 1) // 10**23, 0), *LINES[1:])
+    check_policy(replace(POLICY, groups=(NettingGroup(1, "ETH", steepest, steepest),)))
     check_policy(with_lines(LINES[0], Line(1, 1 - 2**142), *LINES[2:]))
     check_policy(replace(POLICY, expires=101))
+
+
+def test_maintenance_above_initial_only_beyond_the_limits_is_allowed() -> None:
+    """W7 asks about net quantities the position limits allow: a steeper MM line that wins later is fine."""
+    reach = ETH.max_quantity_e8 * ETH.unit_e6
+    steeper = Line(2 * 10**12 + 1, -(10**26) - reach)
+    check_policy(with_lines(*LINES[:3], steeper, *LINES[4:]))
+    with pytest.raises(PolicyError, match="W7"):
+        check_policy(with_lines(*LINES[:3], replace(steeper, intercept_e26=1 - 10**26 - reach), *LINES[4:]))
+
+
+@given(st.data())
+def test_the_levels_are_compared_exactly(data: st.DataObject) -> None:
+    """`contingency_above` finds a net quantity exactly when one of a small range has it, and it is one."""
+    line = st.builds(Line, st.integers(-6, 6), st.integers(-12, 0))
+    lower, upper = (data.draw(st.lists(line, min_size=1, max_size=3)) for _ in range(2))
+    reach = data.draw(st.integers(0, 5))
+
+    def height(lines: list[Line], net: Fraction) -> Fraction:
+        return max(Fraction(0), *(one.slope_e12 * net + one.intercept_e26 for one in lines))
+
+    fine = [Fraction(n, 60) for n in range(-60 * reach, 60 * reach + 1)]
+    found = contingency_above(lower, upper, reach)
+    above = [net for net in fine if height(lower, net) > height(upper, net)]
+    if found is None:
+        assert above == []
+    else:
+        assert abs(found) <= reach
+        assert height(lower, found) > height(upper, found)
+
+
+@given(accounts())
+def test_maintenance_never_asks_more_than_initial(account: tuple[Policy, dict[int, int]]) -> None:
+    """Under W7 every account needs at most as much at MM as at IM."""
+    policy, positions = account
+    im, mm = (evaluate(policy, positions, level) for level in (Level.IM, Level.MM))
+    assert mm.requirement_e20 <= im.requirement_e20
 
 
 @given(policies(extreme=True))
