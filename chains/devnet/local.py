@@ -6,9 +6,10 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from eth_abi.abi import encode as abi_encode
+from eth_utils.abi import collapse_if_tuple
 from eth_utils.address import to_checksum_address
 
 from aggregator.model.errors import TransactionError
@@ -19,6 +20,9 @@ from chains.devnet.process import anvil_process
 from chains.rpc import Endpoint
 from chains.rpc.abi import decode_result, selector
 from chains.rpc.values import encode_data, encode_quantity, parse_data, parse_object, parse_quantity
+
+if TYPE_CHECKING:
+    from eth_typing import ABIComponent
 
 HARDFORK: Final = "prague"
 _RECEIPT_POLLS: Final = 200
@@ -44,7 +48,7 @@ class Deployed:
         raw = await self.net.endpoint.call(
             "eth_call", [{"to": self.address, "data": encode_data(data)}, "latest"]
         )
-        outputs = [str(o["type"]) for o in _function(self.artifact.abi, function, len(arguments))["outputs"]]
+        outputs = _types(_function(self.artifact.abi, function, len(arguments))["outputs"])
         return decode_result(outputs, parse_data(raw, function), function)
 
 
@@ -63,11 +67,14 @@ class Devnet:
         return f"eip155:{self.chain_id}"
 
     async def deploy(self, name: str, *arguments: object, sender: str | None = None) -> Deployed:
-        """Deploy the artifact `name` with its constructor arguments."""
-        compiled = artifact(name)
-        types = next(
-            ([str(i["type"]) for i in e["inputs"]] for e in compiled.abi if e["type"] == "constructor"), []
-        )
+        """Deploy the packaged artifact `name` with its constructor arguments."""
+        return await self.deploy_artifact(artifact(name), *arguments, sender=sender)
+
+    async def deploy_artifact(
+        self, compiled: Artifact, *arguments: object, sender: str | None = None
+    ) -> Deployed:
+        """Deploy any compiled contract with its constructor arguments."""
+        types = next((_types(e["inputs"]) for e in compiled.abi if e["type"] == "constructor"), [])
         data = compiled.bytecode + abi_encode(types, [_plain(a) for a in arguments])
         receipt = await self._transact({"data": encode_data(data)}, sender)
         return Deployed(self, to_checksum_address(str(receipt["contractAddress"])), compiled)
@@ -183,7 +190,7 @@ async def devnet(
 
 def encode_function(abi: list[dict[str, Any]], name: str, arguments: tuple[object, ...]) -> bytes:
     """Call data of the function `name` that takes as many arguments as given."""
-    types = [str(i["type"]) for i in _function(abi, name, len(arguments))["inputs"]]
+    types = _types(_function(abi, name, len(arguments))["inputs"])
     return selector(f"{name}({','.join(types)})") + abi_encode(types, [_plain(a) for a in arguments])
 
 
@@ -192,6 +199,11 @@ def _function(abi: list[dict[str, Any]], name: str, count: int) -> dict[str, Any
         if entry["type"] == "function" and entry["name"] == name and len(entry["inputs"]) == count:
             return entry
     raise TransactionError(f"the contract has no function {name} with {count} arguments; check its ABI")
+
+
+def _types(parameters: list[dict[str, Any]]) -> list[str]:
+    """Canonical types, a struct as the tuple of its fields."""
+    return [collapse_if_tuple(cast("ABIComponent", parameter)) for parameter in parameters]
 
 
 def _plain(argument: object) -> object:

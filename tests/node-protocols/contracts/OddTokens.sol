@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {ERC1967Proxy} from "@openzeppelin/contracts/proxy/ERC1967/ERC1967Proxy.sol";
+import {ERC20} from "@openzeppelin/contracts/token/ERC20/ERC20.sol";
+import {ERC20Upgradeable} from "@openzeppelin/contracts-upgradeable/token/ERC20/ERC20Upgradeable.sol";
+import {ERC20 as SoladyERC20} from "solady/src/tokens/ERC20.sol";
+import {WETH as SoladyWETH} from "solady/src/tokens/WETH.sol";
+
+/// @notice The proxy as it is published.
+contract Proxy is ERC1967Proxy {
+    constructor(address implementation, bytes memory data) ERC1967Proxy(implementation, data) {}
+}
+
+/// @notice Solady's wrapped ether as it is published.
+contract WrappedBySolady is SoladyWETH {}
+
+contract SoladyToken is SoladyERC20 {
+    function name() public pure override returns (string memory) {
+        return "Solady";
+    }
+
+    function symbol() public pure override returns (string memory) {
+        return "SLDY";
+    }
+
+    function mint(address to, uint256 amount) external {
+        _mint(to, amount);
+    }
+}
+
+/// @notice OpenZeppelin's upgradeable ERC-20: its balances are in the EIP-7201 namespace.
+contract UpgradeableToken is ERC20Upgradeable {
+    function initialize(string memory name_, string memory symbol_) external initializer {
+        __ERC20_init(name_, symbol_);
+    }
+
+    function mint(address to, uint256 amount) external {
+        _mint(to, amount);
+    }
+}
+
+/// @notice One percent of each transfer is burnt.
+contract FeeToken is ERC20 {
+    constructor() ERC20("Fee", "FEE") {}
+
+    function mint(address to, uint256 amount) external {
+        _mint(to, amount);
+    }
+
+    function _update(address from, address to, uint256 value) internal override {
+        uint256 fee = from == address(0) || to == address(0) ? 0 : value / 100;
+        super._update(from, to, value - fee);
+        if (fee > 0) super._update(from, address(0), fee);
+    }
+}
+
+/// @notice The shape of MKR and of early tokens: name and symbol are bytes32, the balances lie behind other fields.
+contract Bytes32Token {
+    address public owner = msg.sender;
+    uint256 public totalSupply;
+    bytes32 public constant name = "Maker";
+    bytes32 public constant symbol = "MKR";
+    uint256 public constant decimals = 18;
+    mapping(address => uint256) public balanceOf;
+
+    function mint(address to, uint256 amount) external {
+        totalSupply += amount;
+        balanceOf[to] += amount;
+    }
+}
+
+/// @notice The shape of USDT and BNB: transfer returns nothing.
+contract NoReturnToken {
+    string public constant symbol = "USDT";
+    uint8 public constant decimals = 6;
+    mapping(address => uint256) public balanceOf;
+
+    function mint(address to, uint256 amount) external {
+        balanceOf[to] += amount;
+    }
+
+    function transfer(address to, uint256 amount) external {
+        balanceOf[msg.sender] -= amount;
+        balanceOf[to] += amount;
+    }
+}
+
+/// @notice The shape of a token without the optional functions of EIP-20.
+contract BareToken {
+    mapping(address => uint256) public balanceOf;
+
+    function mint(address to, uint256 amount) external {
+        balanceOf[to] += amount;
+    }
+}
+
+/// @notice The shape of stETH and Ampleforth: balances are shares, and their worth moves.
+contract RebasingToken {
+    string public constant symbol = "stETH";
+    uint8 public constant decimals = 18;
+    uint256 public rateE18 = 1e18;
+    mapping(address => uint256) public sharesOf;
+
+    function mint(address to, uint256 shares) external {
+        sharesOf[to] += shares;
+    }
+
+    function rebase(uint256 rateE18_) external {
+        rateE18 = rateE18_;
+    }
+
+    function balanceOf(address holder) external view returns (uint256) {
+        return sharesOf[holder] * rateE18 / 1e18;
+    }
+}
+
+/// @notice The shape of FiatToken 2.2 (USDC): the highest bit of the balance's word is the blocklist, in slot 9.
+contract BlocklistToken {
+    uint256[9] private _before;
+    mapping(address => uint256) private _balanceAndBlocklist;
+    string public constant symbol = "USDC";
+    uint8 public constant decimals = 6;
+
+    function mint(address to, uint256 amount) external {
+        _balanceAndBlocklist[to] += amount;
+    }
+
+    function blocklist(address holder) external {
+        _balanceAndBlocklist[holder] |= 1 << 255;
+    }
+
+    function balanceOf(address holder) external view returns (uint256) {
+        return _balanceAndBlocklist[holder] & ((1 << 255) - 1);
+    }
+}
+
+/// @notice The shape of UNI and COMP: a balance has 96 bits of its word.
+contract NarrowToken {
+    string public constant symbol = "UNI";
+    uint8 public constant decimals = 18;
+    mapping(address => uint96) private _balances;
+
+    function mint(address to, uint96 amount) external {
+        _balances[to] += amount;
+    }
+
+    function balanceOf(address holder) external view returns (uint256) {
+        return _balances[holder];
+    }
+}
