@@ -86,7 +86,7 @@ abstract contract AcceptanceRules is Ownable2Step, Pausable {
     event PolicySet(uint256 indexed policyRoot, uint64 from, uint64 until, address publisher, uint24 id);
     event PublisherSet(address indexed account, bool allowed);
     event CoverageSet(bytes32 indexed coverage, bool accepted);
-    event GuardianSet(address guardian);
+    event GuardianSet(address indexed guardian);
     event GracePeriodSet(uint32 seconds_);
     event PolicyRevoked(uint256 indexed policyRoot, uint24 id, uint64 countsUntil);
     event AttestorsRevoked(uint16 indexed id, uint64 countsUntil);
@@ -130,7 +130,6 @@ abstract contract AcceptanceRules is Ownable2Step, Pausable {
     }
 
     /// @notice Names who may pause besides the owner; address 0 for nobody.
-    // slither-disable-next-line missing-zero-check
     function setGuardian(address guardian_) external onlyOwner {
         guardian = guardian_;
         emit GuardianSet(guardian_);

@@ -184,9 +184,8 @@ contract SolvencyRegistry is AcceptanceRules {
 
         _submitted[c.replayKey] = true;
         _record(_lines[s.accountId][s.venue], s, c);
-        More memory m;
         bool had = b.more;
-        if (had) m = _mores[s.accountId];
+        More memory m = had ? _mores[s.accountId] : More(0, 0, 0, 0, 0, 0);
         if (s.cutTime > b.cutTime) {
             b.cutTime = uint32(s.cutTime);
             (b.until, b.amount, b.policyId, b.setId, b.verifierId) = (0, 0, 0, 0, 0);
