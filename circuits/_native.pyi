@@ -54,6 +54,13 @@ class Circuit:
         Raises: ValueError "range check at op N: ..." when a BITS operation fails, the N-th of the program from 0.
         """
 
+    def tampered(self, inputs: bytes, wires: list[int], values: bytes) -> tuple[bytes, list[int]]:
+        """What a dishonest prover would get, and every row that refuses it; for tests of the circuits.
+
+        The given computed wires are forced to the given values; everything after them follows from them, and a value
+        that does not fit its bits passes with its low ones.
+        """
+
     def first_violation(self, witness: bytes) -> int | None:
         """The first row that the witness does not satisfy, or None."""
 

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use crate::error::Result;
 use crate::invalid;
 use crate::matrix::{self, Matrix};
-use crate::program::{self, Op};
+use crate::program::{self, Forced, Op};
 
 /// Groth16 over BN254 needs a doubled domain inside the 2^28 roots of unity.
 const MAX_DOMAIN: u64 = 1 << 27;
@@ -116,6 +116,21 @@ impl Circuit {
 
     /// All wires from the inputs. Refuses inputs whose range checks fail.
     pub fn witness(&self, inputs: &[Fr]) -> Result<Vec<Fr>> {
+        self.run(inputs, None)
+    }
+
+    /// The wires of a dishonest prover (see `program::run`), and every row that they do not satisfy.
+    pub fn tampered(&self, inputs: &[Fr], forced: &Forced) -> Result<(Vec<Fr>, Vec<u32>)> {
+        let z = self.run(inputs, Some(forced))?;
+        let broken = (0..self.n_constraints())
+            .into_par_iter()
+            .filter(|&row| !self.holds(row, &z))
+            .map(|row| row as u32)
+            .collect();
+        Ok((z, broken))
+    }
+
+    fn run(&self, inputs: &[Fr], forced: Option<&Forced>) -> Result<Vec<Fr>> {
         let Some(ops) = &self.program else {
             return invalid!("circuit: it was read from a file and has no witness program");
         };
@@ -126,7 +141,7 @@ impl Circuit {
                 self.n_inputs
             );
         }
-        program::run(self, ops, inputs)
+        program::run(self, ops, inputs, forced)
     }
 
     pub fn check_length(&self, witness: &[Fr]) -> Result<()> {
@@ -146,9 +161,14 @@ impl Circuit {
     /// The first row that the witness does not satisfy.
     pub fn first_violation(&self, witness: &[Fr]) -> Result<Option<usize>> {
         self.check_length(witness)?;
-        Ok((0..self.n_constraints()).into_par_iter().find_first(|&row| {
-            let side = |matrix: &Matrix| matrix.dot(row, &self.coefs, witness);
-            side(&self.a) * side(&self.b) != side(&self.c)
-        }))
+        Ok((0..self.n_constraints())
+            .into_par_iter()
+            .find_first(|&row| !self.holds(row, witness)))
+    }
+
+    /// Whether one row is satisfied.
+    fn holds(&self, row: usize, z: &[Fr]) -> bool {
+        let side = |matrix: &Matrix| matrix.dot(row, &self.coefs, z);
+        side(&self.a) * side(&self.b) == side(&self.c)
     }
 }

@@ -133,42 +133,53 @@ fn known(terms: &[crate::matrix::Term], limit: u32, number: usize) -> Result<()>
     }
 }
 
+/// Values that a dishonest prover puts on wires instead of the program's.
+pub type Forced = std::collections::HashMap<u32, Fr>;
+
 /// Runs a checked program. `inputs` are the public and private inputs.
-pub fn run(circuit: &Circuit, ops: &[Op], inputs: &[Fr]) -> Result<Vec<Fr>> {
+///
+/// With `forced`, the run is a dishonest prover's: those wires get those values, whatever follows is computed from
+/// them, and a value that does not fit its bits passes with its low ones.
+pub fn run(circuit: &Circuit, ops: &[Op], inputs: &[Fr], forced: Option<&Forced>) -> Result<Vec<Fr>> {
     let mut z = Vec::with_capacity(circuit.n_wires as usize);
     z.push(Fr::ONE);
     z.extend_from_slice(inputs);
     let dot = |matrix: &Matrix, row: u32, z: &[Fr]| matrix.dot(row as usize, &circuit.coefs, z);
+    let put = |z: &mut Vec<Fr>, honest: Fr| {
+        let own = forced.and_then(|values| values.get(&(z.len() as u32)));
+        z.push(own.copied().unwrap_or(honest));
+    };
     for (number, op) in ops.iter().enumerate() {
         match *op {
             Op::Mul { row, count, .. } => {
                 for line in row..row + count {
                     let product = dot(&circuit.a, line, &z) * dot(&circuit.b, line, &z);
-                    z.push(product);
+                    put(&mut z, product);
                 }
             }
             Op::Bits { h, count, .. } => {
                 let value = dot(&circuit.h, h, &z).into_bigint();
-                if value.num_bits() > count {
+                if forced.is_none() && value.num_bits() > count {
                     return invalid!("range check at op {number}: the value does not fit {count} bits");
                 }
-                let bit = |j| if value.get_bit(j) { Fr::ONE } else { Fr::ZERO };
-                z.extend((0..count as usize).map(bit));
+                for j in 0..count as usize {
+                    put(&mut z, if value.get_bit(j) { Fr::ONE } else { Fr::ZERO });
+                }
             }
             Op::Solve { row, .. } => {
                 let product = dot(&circuit.a, row, &z) * dot(&circuit.b, row, &z);
                 z.push(Fr::ZERO);
                 let rest = dot(&circuit.c, row, &z);
-                let last = z.len() - 1;
-                z[last] = product - rest;
+                z.pop();
+                put(&mut z, product - rest);
             }
             Op::Lin { h, .. } => {
                 let value = dot(&circuit.h, h, &z);
-                z.push(value);
+                put(&mut z, value);
             }
             Op::Inv { h, .. } => {
                 let value = dot(&circuit.h, h, &z);
-                z.push(value.inverse().unwrap_or(Fr::ZERO));
+                put(&mut z, value.inverse().unwrap_or(Fr::ZERO));
             }
         }
     }

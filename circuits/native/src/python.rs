@@ -11,7 +11,7 @@ use crate::circuit::{Circuit, Parts};
 use crate::error::{Error, Result};
 use crate::key::ProvingKey;
 use crate::verify::{self, Proof, VerifyingKey};
-use crate::{field, poseidon, prove, r1cs, setup, wtns};
+use crate::{field, invalid, poseidon, prove, r1cs, setup, wtns};
 
 impl From<Error> for PyErr {
     fn from(error: Error) -> PyErr {
@@ -116,6 +116,25 @@ impl PyCircuit {
             Ok(field::encode_all(&self.inner.witness(&inputs)?))
         })?;
         Ok(PyBytes::new(py, &out))
+    }
+
+    fn tampered<'py>(
+        &self,
+        py: Python<'py>,
+        inputs: &[u8],
+        wires: Vec<u32>,
+        values: &[u8],
+    ) -> PyResult<(Bound<'py, PyBytes>, Vec<u32>)> {
+        let (z, broken) = guard(py, || {
+            let inputs = field::parse_all(inputs, "inputs")?;
+            let values = field::parse_all(values, "forced value")?;
+            if values.len() != wires.len() {
+                return invalid!("tampered: {} values for {} wires", values.len(), wires.len());
+            }
+            let (z, broken) = self.inner.tampered(&inputs, &wires.into_iter().zip(values).collect())?;
+            Ok((field::encode_all(&z), broken))
+        })?;
+        Ok((PyBytes::new(py, &z), broken))
     }
 
     fn first_violation(&self, py: Python<'_>, witness: &[u8]) -> PyResult<Option<usize>> {
