@@ -23,8 +23,8 @@ MAX_INIT_CODE: Final = 49_152
 CALL_GAS: Final = 1_000_000
 """Gas of one read. A proxied ERC-20 balance takes 10-20 thousand, a vault's rate up to some hundred thousand."""
 MIN_CALL_GAS: Final = 60_000
-MAX_ANSWER: Final = 256
-"""Bytes kept of one answer: two words, or a symbol of up to 192 characters."""
+MAX_ANSWER: Final = 512
+"""Bytes kept of one answer: a lending reserve's 15 words, or a symbol of up to 448 characters."""
 
 _NATIVE: Final = 0xFFFF
 _SUCCEEDED, _CUT, _WORD = 1, 2, 4

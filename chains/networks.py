@@ -24,6 +24,7 @@ from chains.anchors import DEFAULT_MAX_LAG_S
 from chains.rpc import Chain, Endpoint, RpcSettings
 
 TOKEN_KINDS: Final = ("erc20", "erc4626", "staked")
+LENDING_PROTOCOLS: Final = ("aave-v3",)
 MAX_DECIMALS: Final = 30
 CASH: Final = "USD"
 """Instrument of a ledger's cash leg."""
@@ -65,6 +66,28 @@ class Ledger:
     name: str
     address: str
     markets: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reserve:
+    """One asset of a lending market: its token, and the tokens that stand for what was deposited and what is owed."""
+
+    symbol: str
+    asset: str
+    decimals: int
+    deposit: str
+    debt: str
+    stable_debt: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Lending:
+    """A lending market. What is owed in any of its reserves encumbers what is deposited in all of them."""
+
+    protocol: str
+    name: str
+    address: str
+    reserves: tuple[Reserve, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +134,7 @@ class Network:
     rpc: RpcSettings = field(default_factory=RpcSettings)
     tokens: tuple[Token, ...] = ()
     ledgers: tuple[Ledger, ...] = ()
+    lending: tuple[Lending, ...] = ()
     feeds: tuple[Feed, ...] = ()
     sequencer: Sequencer | None = None
     source: str = ""
@@ -212,6 +236,7 @@ def parse_network(raw: Mapping[str, Any], source: str) -> Network:
         "rpc": {},
         "tokens": [],
         "ledgers": [],
+        "lending": [],
         "feeds": [],
         "sequencer": None,
     }
@@ -231,6 +256,7 @@ def parse_network(raw: Mapping[str, Any], source: str) -> Network:
         rpc=_rpc(top.value["rpc"], f"{source}.rpc"),
         tokens=tuple(_token(item, where) for item, where in top.tables("tokens")),
         ledgers=tuple(_ledger(item, where) for item, where in top.tables("ledgers")),
+        lending=tuple(_lending(item, where) for item, where in top.tables("lending")),
         feeds=tuple(_feed(item, where) for item, where in top.tables("feeds")),
         sequencer=_sequencer(top.value["sequencer"], f"{source}.sequencer"),
         source=source,
@@ -286,6 +312,30 @@ def _ledger(value: object, where: str) -> Ledger:
     return Ledger(table.symbol("name"), table.address("address"), markets)
 
 
+def _lending(value: object, where: str) -> Lending:
+    table = _Table(value, where, ("protocol", "name", "address", "reserves"))
+    protocol = table.text("protocol")
+    if protocol not in LENDING_PROTOCOLS:
+        table.fail("protocol", f"is {protocol!r}; use one of {', '.join(LENDING_PROTOCOLS)}")
+    reserves = tuple(_reserve(item, place) for item, place in table.tables("reserves"))
+    if not reserves:
+        table.fail("reserves", "is empty; list every reserve of the market")
+    return Lending(protocol, table.symbol("name"), table.address("address"), reserves)
+
+
+def _reserve(value: object, where: str) -> Reserve:
+    keys = ("symbol", "asset", "decimals", "deposit", "debt")
+    table = _Table(value, where, keys, {"stable_debt": ""})
+    return Reserve(
+        symbol=table.symbol("symbol"),
+        asset=table.address("asset"),
+        decimals=table.number("decimals", 0, MAX_DECIMALS),
+        deposit=table.address("deposit"),
+        debt=table.address("debt"),
+        stable_debt=table.address("stable_debt") if table.value["stable_debt"] else "",
+    )
+
+
 def _feed(value: object, where: str) -> Feed:
     keys = ("base", "quote", "address", "decimals", "heartbeat_s")
     table = _Table(value, where, keys, {"descriptions": []})
@@ -318,7 +368,12 @@ def _refuse_repeats(top: _Table, network: Network) -> None:
         "feeds": [f.pair for f in network.feeds],
         "ledgers": [market for ledger in network.ledgers for market in ledger.markets],
     }
-    keys["token addresses"] = [t.address for t in network.tokens]
+    reserves = [reserve for market in network.lending for reserve in market.reserves]
+    keys["lending"] = [reserve.symbol for reserve in reserves]
+    keys["token addresses"] = [
+        *(t.address for t in network.tokens),
+        *(a for r in reserves for a in (r.deposit, r.debt, r.stable_debt) if a),
+    ]
     for key, values in keys.items():
         if twice := sorted({v for v in values if values.count(v) > 1}):
             top.fail(key, f"names {twice[0]!r} twice; keep one")

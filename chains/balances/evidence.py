@@ -221,11 +221,12 @@ def _check_reading(state: _State, reading: Reading) -> tuple[Word, ...]:
             f"{reading.instrument} of {reading.address} is {reading.raw} in the snapshot and "
             f"{min(expected)} in the state of {reading.chain}; the snapshot is refused"
         )
-    remarks = form.remarks(stated, values)
-    if any(reading.detail.get(key) != text for key, text in remarks.items()):
-        raise StateProofError(
-            f"{reading.instrument} of {reading.address} leaves out {min(remarks)}, which the state shows"
-        )
+    for key, text in form.remarks(stated, values).items():
+        if reading.detail.get(key) != text:
+            raise StateProofError(
+                f"{reading.instrument} of {reading.address} does not say {key} {text!r}, which the state shows; "
+                "the snapshot is refused"
+            )
     return words
 
 

@@ -203,4 +203,11 @@ def _check(draft: _Draft, anchored: Anchored, words: Sequence[int]) -> Mapping[s
             f"the contract's answer is {draft.amount.raw} and the proven storage is {storage}; neither is used, "
             "check the endpoint and the token"
         )
-    return form.remarks(stated, words)
+    remarks = form.remarks(stated, words)
+    for key, text in remarks.items():
+        if (called := draft.amount.detail.get(key, text)) != text:
+            raise StateProofError(
+                f"the contract's answer is {key} {called} and the proven storage is {text}; neither is used, "
+                "check the endpoint and the contract"
+            )
+    return remarks

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
+from chains.balances.aave import AAVE_FORMS, AaveMarket
 from chains.balances.asset import Asset
 from chains.balances.erc20 import Erc20
 from chains.balances.erc4626 import Erc4626
+from chains.balances.forms import FORMS, Form
 from chains.balances.ledger import LedgerBook
 from chains.balances.native import NativeCoin
 from chains.balances.staked import Staked
-from chains.networks import Network
+from chains.networks import Lending, Network
 
 TOKEN_ASSETS: Final[dict[str, type[Erc20]]] = {asset.kind: asset for asset in (Erc20, Erc4626, Staked)}
+LENDING_ASSETS: Final[dict[str, Callable[[Network, Lending], Asset]]] = {"aave-v3": AaveMarket}
+PROTOCOL_FORMS: Final[dict[str, Form]] = {**AAVE_FORMS}
+
+FORMS.update(PROTOCOL_FORMS)
 
 
 def assets_of(network: Network) -> list[Asset]:
     """Everything `network` says an address can hold there."""
     tokens = [TOKEN_ASSETS[token.kind](network, token) for token in network.tokens]
-    return [NativeCoin(network), *tokens, *(LedgerBook(network, ledger) for ledger in network.ledgers)]
+    ledgers = [LedgerBook(network, ledger) for ledger in network.ledgers]
+    lending = [LENDING_ASSETS[market.protocol](network, market) for market in network.lending]
+    return [NativeCoin(network), *tokens, *ledgers, *lending]

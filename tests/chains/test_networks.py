@@ -89,6 +89,20 @@ def changed(*path: str | int, value: Any = None, drop: bool = False) -> dict[str
 
 USDC = ETHEREUM["tokens"][0]
 
+RESERVE = {
+    "symbol": "USDC",
+    "asset": USDC["address"],
+    "decimals": 6,
+    "deposit": "0x98C23E9d8f34FEFb1B7BD6a91B7FF122F4e16F5c",
+    "debt": "0x72E95b8931767C79bA4EeE721354d6E99a61D004",
+}
+AAVE = {
+    "protocol": "aave-v3",
+    "name": "Aave",
+    "address": "0x87870Bca3F3fD6335C3F4ce8392D69350B4fA4E2",
+    "reserves": [RESERVE],
+}
+
 
 @pytest.mark.parametrize(
     ("raw", "words"),
@@ -126,6 +140,19 @@ USDC = ETHEREUM["tokens"][0]
         (changed("feeds", 0, "base", value="BTC"), "feeds names 'BTC/USD' twice"),
         (changed("feeds", 0, "descriptions", value=[""]), "feeds[0].descriptions"),
         (changed("sequencer", value={"grace_s": 5}), "sequencer lacks the field 'address'"),
+        (changed("tokens", 1, "layout", value="solidity:9/260"), "tokens[1].layout"),
+        (changed("lending", value=[{**AAVE, "protocol": "aave"}]), "lending[0].protocol is 'aave'"),
+        (changed("lending", value=[{**AAVE, "reserves": []}]), "lending[0].reserves is empty"),
+        (changed("lending", value=[{**AAVE, "address": "0x12"}]), "lending[0].address"),
+        (
+            changed("lending", value=[{**AAVE, "reserves": [{**RESERVE, "debt": "0x12"}]}]),
+            "reserves[0].debt",
+        ),
+        (changed("lending", value=[{**AAVE, "reserves": [RESERVE, RESERVE]}]), "lending names 'USDC' twice"),
+        (
+            changed("lending", value=[{**AAVE, "reserves": [{**RESERVE, "deposit": USDC["address"]}]}]),
+            "token addresses names",
+        ),
         (
             changed("ledgers", value=[{"name": "v", "address": USDC["address"], "markets": []}]),
             "markets is empty",
@@ -163,3 +190,11 @@ def test_unreadable_files_and_double_chains_are_refused(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(ConfigError, match="holds no network file"):
         load_networks(tmp_path / "empty")
+
+
+def test_a_lending_market_is_one_asset_with_all_its_reserves() -> None:
+    network = parse_network(changed("lending", value=[AAVE]), "x.toml")
+    (market,) = network.lending
+    assert market.reserves[0].stable_debt == ""
+    plain = parse_network(changed("lending", value=[]), "x.toml")
+    assert len(assets_of(network)) == len(assets_of(plain)) + 1
