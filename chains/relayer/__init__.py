@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from chains.relayer.call import Call, Outcome, Plan, submission_call
 from chains.relayer.fees import FeeLimits, Fees
-from chains.relayer.journal import Intent, Journal, State
+from chains.relayer.journal import Attempt, Intent, Journal, Kind, State
+from chains.relayer.manage import IntentStatus, cancel, metrics, retry, status
 from chains.relayer.relayer import Relayer
 from chains.relayer.settings import Finality, RelayerSettings
 from chains.relayer.signer import LocalSigner, SignedTransaction, Signer, load_signer
 
 __all__ = [
+    "Attempt",
     "Call",
     "FeeLimits",
     "Fees",
     "Finality",
     "Intent",
+    "IntentStatus",
     "Journal",
+    "Kind",
     "LocalSigner",
     "Outcome",
     "Plan",
@@ -24,6 +28,10 @@ __all__ = [
     "SignedTransaction",
     "Signer",
     "State",
+    "cancel",
     "load_signer",
+    "metrics",
+    "retry",
+    "status",
     "submission_call",
 ]

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from eth_utils.crypto import keccak
 
 from chains.contracts.registry import Submission, submit_call
 from chains.relayer.fees import Fees
 from chains.relayer.journal import Intent, State
+
+_LAST_TIME: Final = (1 << 63) - 1
+"""The largest number that the journal holds."""
 
 
 @dataclass(frozen=True)
@@ -21,6 +25,7 @@ class Call:
         data: call data, or creation code.
         label: what it is, for people.
         fingerprint: what must be equal for two calls of one key to be the same effect; by default `to` and `data`.
+        expires_at: chain time, Unix seconds, after which it would be refused, so that it is given up.
     """
 
     key: str
@@ -28,6 +33,7 @@ class Call:
     data: bytes
     label: str
     fingerprint: str = ""
+    expires_at: int | None = None
 
     def __post_init__(self) -> None:
         if not self.fingerprint:
@@ -42,7 +48,14 @@ def submission_call(submission: Submission, chain_id: int, registry: str) -> Cal
     Another proof of the same statement is the same effect.
     """
     key = "submit:" + submission.replay_key(chain_id, registry)
-    return Call(key, registry, submit_call(submission), "submit a proof", fingerprint=key)
+    return Call(
+        key,
+        registry,
+        submit_call(submission),
+        "submit a proof",
+        fingerprint=key,
+        expires_at=min(submission.expiry, submission.attestation_expiry, _LAST_TIME),
+    )
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from aggregator.model.errors import ChainError, TransactionError
 GWEI: Final = 10**9
 HISTORY_BLOCKS: Final = 10
 REPLACEMENT_PERCENT: Final = 113
-"""A replacement raises both fees by at least 10 % in most nodes' pools (geth: PriceBump 10); 13 leaves room."""
+"""Nodes ask a replacement for 10 % more (geth: PriceBump 10) or 12.5 % (others); 13 % satisfies both."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,12 @@ class Fees:
         return Fees(
             -(-self.max_fee_wei * REPLACEMENT_PERCENT // 100),
             -(-self.priority_fee_wei * REPLACEMENT_PERCENT // 100),
+        )
+
+    def at_least(self, other: Fees) -> Fees:
+        """The larger of both offers, part by part."""
+        return Fees(
+            max(self.max_fee_wei, other.max_fee_wei), max(self.priority_fee_wei, other.priority_fee_wei)
         )
 
 

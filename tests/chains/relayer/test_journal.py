@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from aggregator.model.errors import FormatError, TransactionError
-from chains.relayer import Fees, Intent, Journal, SignedTransaction, State
+from chains.relayer import Fees, Intent, Journal, Kind, SignedTransaction, State
 
 FEES = Fees(100, 1)
 
@@ -93,7 +93,12 @@ def test_another_effect_under_a_key_is_refused_also_when_final(journal: Journal)
                 journal.intend(intent("a", **change))
         journal.settle("a", State.FINAL)
     assert journal.intend(intent("a")).state is State.FINAL
-    journal.settle("a", State.FAILED, "gone")
+
+
+@pytest.mark.parametrize("ending", [State.FAILED, State.REPLACED])
+def test_an_effect_that_did_not_come_about_starts_anew(journal: Journal, ending: State) -> None:
+    journal.intend(intent("a"))
+    journal.settle("a", ending, "gone")
     assert journal.intend(intent("a", fingerprint="g")).state is State.INTENT
     found = journal.find("a")
     assert found is not None
@@ -118,6 +123,8 @@ def test_settled_intents_do_not_move(journal: Journal) -> None:
     sign(journal, "a")
     journal.settle("a", State.FINAL)
     journal.broadcast("a")
+    journal.settle("a", State.FAILED, "late")
+    assert not journal.replace("a", FEES.raised(), signing("a'"))
     journal.included(
         "a", transaction_hash="x", block_number=1, block_hash="y", gas_used=1, contract_address=None
     )
@@ -135,6 +142,37 @@ def test_the_journal_outlives_its_process(journal: Journal) -> None:
         assert reopened.find("b") is None
 
 
+def test_a_journal_of_the_first_version_goes_on(tmp_path: Path) -> None:
+    """Columns are added, rows stay."""
+    path = tmp_path / "old"
+    with Journal(path) as new:
+        new.intend(intent("a"))
+        sign(new, "a", pending=4)
+    with sqlite3.connect(path) as db:
+        for column in ("expires_at", "giving_up", "alert"):
+            db.execute(f"ALTER TABLE intents DROP COLUMN {column}")
+        for column in ("kind", "sent_at"):
+            db.execute(f"ALTER TABLE attempts DROP COLUMN {column}")
+        db.execute("PRAGMA user_version = 1")
+    db.close()
+    with Journal(path) as opened:
+        assert nonce_of(opened, "a") == 4
+        (attempt,) = opened.attempts("a")
+        assert (attempt.kind, attempt.sent_at) == (Kind.CALL, None)
+        opened.sent(attempt.hash)
+        assert opened.attempts("a")[0].sent_at is not None
+
+
+def test_exactly_one_nonce_or_none(journal: Journal) -> None:
+    journal.intend(intent("a"))
+    sign(journal, "a", pending=4)
+    journal.intend(intent("b"))
+    same = {"gas": 1, "fees": FEES, "sign": signing("b"), "exactly": True}
+    assert not journal.sign("b", pending_nonce=4, **same)  # type: ignore[arg-type]
+    assert journal.sign("b", pending_nonce=3, **same)  # type: ignore[arg-type]
+    assert [i.key for i in journal.live(1, "0xS")] == ["b", "a"]
+
+
 def test_other_files_are_refused(tmp_path: Path) -> None:
     """Text, another application's database, and a journal of a later version."""
     text = tmp_path / "text"
@@ -150,7 +188,7 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
     later = tmp_path / "later"
     Journal(later).close()
     with sqlite3.connect(later) as db:
-        db.execute("PRAGMA user_version = 2")
+        db.execute("PRAGMA user_version = 3")
     db.close()
-    with pytest.raises(FormatError, match="of version 1"):
+    with pytest.raises(FormatError, match="of version 2"):
         Journal(later)
