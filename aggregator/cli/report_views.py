@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from aggregator.cli import tables
@@ -62,12 +64,18 @@ def assets_table(report: Report) -> Table:
             format_down(im.net_e14, 14, 4),
             tables.usd_up(im.charge_e6),
             tables.usd_up(mm.charge_e6),
-            ", ".join(im.members),
+            _held_as(im.members),
         )
         for im, mm in zip(report.im.groups, report.mm.groups, strict=True)
     ]
-    columns = ("Asset", ">Gross", ">Net", ">Haircut IM USD", ">Haircut MM USD", "Held as")
-    return Table("By asset (the haircut is on the net over all chains)", columns, rows)
+    columns = ("Asset", ">Gross", ">Net", ">Haircut IM", ">Haircut MM", "Held as")
+    return Table("By asset (the haircut, in USD, is on the net over all chains)", columns, rows)
+
+
+def _held_as(symbols: Sequence[str]) -> str:
+    """Instruments of one asset without their chains, each with the number of chains when there are several."""
+    counts = Counter(symbol.partition("@")[0] for symbol in symbols)
+    return ", ".join(name if count == 1 else f"{name} on {count} chains" for name, count in counts.items())
 
 
 def classes_table(report: Report) -> Table:

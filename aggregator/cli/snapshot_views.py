@@ -20,14 +20,13 @@ def anchors_table(snapshot: Snapshot) -> Table:
             anchor.chain,
             f"{anchor.number:,}",
             tables.short(anchor.hash),
-            tables.short(anchor.state_root),
-            tables.moment(anchor.timestamp, ""),
+            f"{snapshot.cut_time - anchor.timestamp} s",
             anchor.finality.value,
             anchor.trust.value,
         )
         for anchor in snapshot.anchors
     ]
-    columns = ("Chain", ">Block", "Hash", "State root", "Time (UTC)", "Tag", "Trust")
+    columns = ("Chain", ">Block", "Hash", ">Before cut", "Tag", "Trust")
     return Table("Anchors", columns, rows)
 
 
@@ -38,16 +37,15 @@ def readings_table(snapshot: Snapshot) -> Table:
         (
             reading.chain,
             tables.short(reading.address),
-            reading.instrument,
+            reading.instrument.partition("@")[0],
             reading.kind,
             tables.quantity(reading.quantity_e8),
             reading.method.value,
-            reading.trust.value,
         )
         for reading in snapshot.readings
         if reading.quantity_e8
     ]
-    columns = ("Chain", "Address", "Instrument", "Kind", ">Quantity", "Read", "Trust")
+    columns = ("Chain", "Address", "Instrument", "Kind", ">Quantity", "Read")
     return Table(f"Readings ({zeros} of zero are not listed)" if zeros else "Readings", columns, rows)
 
 

@@ -17,8 +17,8 @@ USD_DIGITS = 6
 VALUE_DIGITS = 20
 QUANTITY_DIGITS = 8
 PRICE_DIGITS = 12
-SHORT_HEX_HEAD = 10
-SHORT_HEX_TAIL = 6
+SHORT_HEX_HEAD = 6
+SHORT_HEX_TAIL = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +42,13 @@ class Table:
             title_style="bold",
             box=box.SIMPLE_HEAD,
             show_header=any(self.columns),
+            padding=(0, 1, 0, 0),
         )
         for name in self.columns:
-            made.add_column(name.removeprefix(">"), justify="right" if name.startswith(">") else "left")
+            if name.startswith(">"):
+                made.add_column(name[1:], justify="right", overflow="fold")
+            else:
+                made.add_column(name, overflow="fold")
         before_total = len(self.rows) - self.total - 1 if self.total else None
         for n, row in enumerate(self.rows):
             made.add_row(*(Text(cell) for cell in row), end_section=n == before_total)
@@ -96,9 +100,9 @@ def rate(rate_e6: int) -> str:
     return format_decimal(rate_e6, USD_DIGITS)
 
 
-def moment(timestamp: int, zone: str = " UTC") -> str:
-    """Unix seconds as UTC; a column that says so leaves out the zone."""
-    return datetime.fromtimestamp(timestamp, UTC).strftime("%Y-%m-%d %H:%M:%S") + zone
+def moment(timestamp: int) -> str:
+    """Unix seconds as UTC."""
+    return datetime.fromtimestamp(timestamp, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def sentence_case(text: str) -> str:

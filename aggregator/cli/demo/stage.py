@@ -92,9 +92,7 @@ class Stage:
     def show(self, table: Table) -> None:
         """A table."""
         if not self._settings.json:
-            from rich.padding import Padding
-
-            self._settings.console.print(Padding(table.draw(), (0, 0, 0, 1), expand=False))
+            self._settings.console.print(table.draw())
 
     def confirm(self, holds: bool, what: str) -> None:
         """Stop the demo when `what` does not hold."""
@@ -135,9 +133,7 @@ class Stage:
             for step in self.steps
         ]
         data = {"ok": True, "summary": text, "seconds": f"{self.seconds:.2f}", "steps": steps}
-        self._settings.show(
-            data, lambda console: console.print(f"\n[bold green]Done.[/bold green] {_escape(text)}")
-        )
+        self._settings.show(data, lambda _: self._print(f"\n[bold green]Done.[/bold green] {_escape(text)}"))
 
     def _print_indented(self, text: str, indent: int) -> None:
         if not self._settings.json:

@@ -154,8 +154,8 @@ def link_addresses(stage: Stage, cast: Cast) -> None:
         statement = ownership.Link(cast.account.account_id, wallet.address.lower(), now)
         signature = "0x" + statement.sign(wallet).hex()
         cast.store.add_link(checked_link(cast.account, wallet.address, now, signature, now))
-        rows.append((wallet.address.lower(), "EIP-712 signature checked", tables.short(signature)))
-    stage.show(Table("", ("Address", "Linked by", "Signature"), rows))
+        rows.append((wallet.address.lower(), tables.short(signature)))
+    stage.show(Table("", ("Address", "EIP-712 signature, checked"), rows))
 
 
 async def read_account(world: World, cast: Cast, cut: int) -> Snapshot:
@@ -273,10 +273,10 @@ async def attest_snapshot(
     net = world.home_chain.net
     await net.send(tools.registry, set_coverage_call(bytes.fromhex(signed[0].coverage[2:]), True))
     rows = [
-        (item.attestor, f"opens 0x{request.commitment:064x}"[:24] + "..", tables.short(item.signature))
+        (item.attestor, tables.short(f"0x{request.commitment:064x}"), tables.short(item.signature))
         for item in signed
     ]
-    stage.show(Table("", ("Attestor", "Saw that the commitment", "Signature"), rows))
+    stage.show(Table("", ("Attestor", "Opened commitment", "Signature"), rows))
     stage.say("The commitment hides the positions: only an attestor the holder chose has seen them.")
     return signed
 
@@ -314,9 +314,9 @@ def show_bundle(stage: Stage, bundle: Bundle) -> None:
     """What the bundle says, and what it does not."""
     rows = [
         ("statement", f"excess of at least {tables.usd_down(bundle.amount_e6)} USD at {bundle.level.name}"),
-        ("account", f"0x{bundle.account_id:064x}"),
-        ("commitment", f"0x{bundle.commitment:064x}"),
-        ("policy root", f"0x{bundle.policy_root:064x}"),
+        ("account", tables.short(f"0x{bundle.account_id:064x}")),
+        ("commitment", tables.short(f"0x{bundle.commitment:064x}")),
+        ("policy root", tables.short(f"0x{bundle.policy_root:064x}")),
         ("venue", bundle.context.venue),
         ("expires", tables.moment(bundle.context.expiry)),
         ("size", f"{len(bundle.proof)} bytes of proof, {len(encode_bundle(bundle)):,} bytes of bundle"),
