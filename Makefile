@@ -14,7 +14,7 @@ STAMPS := .venv/.stamps
 RUST_SOURCES := Cargo.toml $(shell find circuits/native aggregator/native -name target -prune -o \
 	\( -name '*.rs' -o -name Cargo.toml -o -name build.rs \) -print 2>/dev/null)
 CONTRACTS := chains/contracts
-NODE_TESTS := tests/node
+NODE_TESTS := $(patsubst %/package.json,%,$(wildcard tests/node*/package.json))
 
 say = @echo "counterfoil: $(1)"
 # $(1) the command, $(2) what to do when it is missing
@@ -25,7 +25,7 @@ need = @command -v $(1) >/dev/null 2>&1 || { echo "counterfoil: $(1) is not inst
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 14
 
-setup: $(STAMPS)/package $(CONTRACTS)/node_modules/.stamp $(NODE_TESTS)/node_modules/.stamp ## install all that the other targets need
+setup: $(STAMPS)/package $(CONTRACTS)/node_modules/.stamp $(NODE_TESTS:=/node_modules/.stamp) ## install all that the other targets need
 	@:
 
 demo: $(STAMPS)/package $(CONTRACTS)/node_modules/.stamp ## the main job on three local chains
@@ -46,7 +46,7 @@ bench: setup ## every number that the README claims
 	@$(BIN)/python -m bench
 
 clean: ## remove what set-up and builds left here
-	@rm -rf .venv target $(CONTRACTS)/node_modules $(NODE_TESTS)/node_modules circuits/_native*.so
+	@rm -rf .venv target $(CONTRACTS)/node_modules $(NODE_TESTS:=/node_modules) circuits/_native*.so
 	@rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	@find aggregator chains circuits tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
 
