@@ -132,11 +132,13 @@ async def _highest_common(chain: Chain, finality: Finality) -> int:
     answers = await chain.ask_all(lambda e: e.call("eth_getBlockByNumber", [finality.value, False]))
     numbers: list[int] = []
     failures: list[str] = []
-    for _, answer in answers:
+    for endpoint, answer in answers:
         try:
             if isinstance(answer, ChainError):
                 raise answer
-            numbers.append(parse_header(parse_object(answer, f"the {finality} block")).number)
+            number = parse_header(parse_object(answer, f"the {finality} block")).number
+            endpoint.climb(finality.value, number)
+            numbers.append(number)
         except ChainError as error:
             failures.append(str(error))
     if len(numbers) < chain.quorum:

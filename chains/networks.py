@@ -21,7 +21,7 @@ from aggregator.model.anchors import ChainId, Finality, eip155
 from aggregator.model.errors import ConfigError
 from aggregator.model.strictjson import JsonObject
 from chains.anchors import DEFAULT_MAX_LAG_S
-from chains.rpc import Chain, Endpoint, RpcSettings
+from chains.rpc import Chain, Endpoint, PrivateHosts, RpcSettings
 
 TOKEN_KINDS: Final = ("erc20", "erc4626", "staked")
 LENDING_PROTOCOLS: Final = ("aave-v3",)
@@ -274,13 +274,27 @@ def _native(table: _Table) -> Native:
 
 
 def _rpc(value: object, where: str) -> RpcSettings:
-    defaults = {"timeout_s": 10, "attempts": 3, "max_batch": 500, "max_response_mb": 32}
+    defaults = {
+        "timeout_s": 10,
+        "attempts": 3,
+        "max_batch": 500,
+        "max_response_mb": 32,
+        "requests_per_s": 0,
+        "breaker_failures": 6,
+        "private": PrivateHosts.LOOPBACK.value,
+    }
     table = _Table(value, where, (), defaults)
+    private = table.text("private")
+    if private not in set(PrivateHosts):
+        table.fail("private", f"is {private!r}; use one of {', '.join(PrivateHosts)}")
     return RpcSettings(
         timeout_s=table.number("timeout_s", 1, 300),
         attempts=table.number("attempts", 1, 10),
         max_batch=table.number("max_batch", 1, 5000),
         max_response_bytes=table.number("max_response_mb", 1, 512) << 20,
+        requests_per_s=table.number("requests_per_s", 0, 100_000),
+        breaker_failures=table.number("breaker_failures", 0, 1000),
+        private=PrivateHosts(private),
     )
 
 

@@ -8,6 +8,8 @@ from typing import Final
 
 from eth_utils.crypto import keccak
 
+from aggregator.model.anchors import BlockAnchor, Finality
+from aggregator.model.errors import ReorgError
 from chains.anchors import Anchored
 from chains.balances.discovery import Probe, discover
 from chains.balances.forms import Word
@@ -41,6 +43,7 @@ class LayoutBook:
     """Layouts found by experiment, kept from one snapshot to the next, per chain, token and code hash."""
 
     _known: dict[tuple[int, bytes], KnownLayout] = field(default_factory=dict)
+    _heights: dict[tuple[int, Finality], BlockAnchor] = field(default_factory=dict)
 
     def get(self, chain_id: int, token: bytes) -> KnownLayout | None:
         """What was found for `token` (20 bytes, or the key of a Probe) before."""
@@ -53,6 +56,27 @@ class LayoutBook:
     def drop(self, chain_id: int, token: bytes) -> None:
         """Forget a token whose code has changed."""
         self._known.pop((chain_id, token), None)
+
+    def climb(self, chain_id: int, anchor: BlockAnchor, cut: int) -> None:
+        """Remember `anchor`, taken for `cut`.
+
+        Raises:
+            ReorgError: an earlier snapshot had a higher block at or before that cut, or another one at that height.
+        """
+        before = self._heights.get((chain_id, anchor.finality))
+        if before is not None:
+            lower = anchor.number < before.number and before.timestamp <= cut
+            if lower or (anchor.number == before.number and anchor.hash != before.hash):
+                raise ReorgError(
+                    f"{anchor.chain} went back from block {before.number} {before.hash} to {anchor.number} "
+                    f"{anchor.hash}; its endpoints lag behind or the chain was reorganised, try again"
+                )
+        if before is None or anchor.number > before.number:
+            self._heights[chain_id, anchor.finality] = anchor
+
+    def forget_heights(self) -> None:
+        """Accept any height again, after a reorganisation that was looked into."""
+        self._heights.clear()
 
 
 async def find_layouts(

@@ -69,6 +69,7 @@ async def read_chain(
         ChainError: the chain as a whole cannot be read, or its block was replaced while it was read.
     """
     anchored = await take_anchor(chain, cut=cut, finality=network.finality, max_lag_s=network.max_lag_s)
+    book.climb(chain.chain_id, anchored.anchor, cut)
     assets = assets_of(network)
     wanted = {probe: layout for asset in assets for probe, layout in asset.layouts().items()}
     (shared, own), layouts = await asyncio.gather(

@@ -15,6 +15,8 @@ from urllib.parse import urlsplit
 
 from chains.rpc.bounded_json import load_bounded
 from chains.rpc.errors import EndpointError, RpcError
+from chains.rpc.hosts import PrivateHosts, check_host
+from chains.rpc.pace import Breaker, Pacer
 from chains.rpc.text import clean_text, mask_url, scrub, secrets_of
 from chains.rpc.transport import HttpTransport, Reply, Transport, check_url
 from chains.rpc.values import to_plain
@@ -35,7 +37,10 @@ class Request(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RpcSettings:
-    """Limits of one endpoint. Seconds, bytes and counts; `attempts` includes the first one."""
+    """Limits of one endpoint. Seconds, bytes and counts; `attempts` includes the first one.
+
+    `requests_per_s` 0 is no limit, and `breaker_failures` 0 never leaves a failing endpoint alone.
+    """
 
     timeout_s: float = 10.0
     attempts: int = 3
@@ -43,6 +48,10 @@ class RpcSettings:
     max_backoff_s: float = 5.0
     max_response_bytes: int = 32 << 20
     max_batch: int = 500
+    requests_per_s: int = 0
+    breaker_failures: int = 6
+    breaker_rest_s: float = 15.0
+    private: PrivateHosts = PrivateHosts.ALLOW
 
 
 @dataclass(slots=True)
@@ -61,17 +70,24 @@ class Endpoint:
     def __init__(
         self, url: str, *, settings: RpcSettings | None = None, transport: Transport | None = None
     ) -> None:
-        """Raises ConfigError when `url` is not an http or https URL."""
+        """Raises ConfigError when `url` is not an http or https URL, or leads where the settings do not allow."""
         check_url(url)
         self.settings = settings or RpcSettings()
+        check_host(url, self.settings.private)
         self.name = mask_url(url)
         self.operator = urlsplit(url).netloc.rpartition("@")[2].lower()
         self.stats = EndpointStats()
         self.problems: deque[str] = deque(maxlen=_KEPT_PROBLEMS)
         self._secrets = secrets_of(url)
         self._transport: Transport = transport or HttpTransport(
-            url, timeout_s=self.settings.timeout_s, max_bytes=self.settings.max_response_bytes
+            url,
+            timeout_s=self.settings.timeout_s,
+            max_bytes=self.settings.max_response_bytes,
+            private=self.settings.private,
         )
+        self._pacer = Pacer(self.settings.requests_per_s)
+        self._breaker = Breaker(self.settings.breaker_failures, self.settings.breaker_rest_s)
+        self._heights: dict[str, int] = {}
         self._next_id = 1
         self._random = random.SystemRandom()
 
@@ -87,6 +103,19 @@ class Endpoint:
         if not self.problems or self.problems[-1] != problem:
             self.problems.append(problem)
             log.warning("%s: %s", self.name, problem)
+
+    def climb(self, tag: str, number: int) -> None:
+        """Record that the endpoint's block `tag` ("finalized", ..) is `number`.
+
+        Raises:
+            EndpointError: it said a higher number before; an answer never goes back in height.
+        """
+        before = self._heights.get(tag, number)
+        self._heights[tag] = max(before, number)
+        if number < before:
+            reason = f"went back from {tag} block {before} to {number}; its answer is not used"
+            self.note(reason)
+            raise EndpointError(self.name, reason)
 
     async def call(self, method: str, params: Sequence[object] = ()) -> object:
         """The `result` of one request.
@@ -127,9 +156,14 @@ class Endpoint:
         attempt = 0
         while True:
             attempt += 1
+            await self._admit(len(requests))
             try:
                 answers = await self._attempt(requests, as_batch=as_batch)
             except EndpointError as error:
+                if error.transient:
+                    self._breaker.failed(time.monotonic())
+                else:
+                    self._breaker.gave_up()
                 self.stats.failures_in_a_row += 1
                 self.note(error.reason)
                 spent = time.monotonic() - started
@@ -137,11 +171,29 @@ class Endpoint:
                     raise
                 await asyncio.sleep(self._backoff_s(attempt, error.retry_after_s))
                 continue
+            except BaseException:
+                self._breaker.gave_up()
+                raise
+            self._breaker.succeeded()
             self.stats.failures_in_a_row = 0
             limited = any(isinstance(a, RpcError) and a.rate_limited for a in answers)
             if not limited or attempt >= settings.attempts:
                 return answers
             await asyncio.sleep(self._backoff_s(attempt, 0.0))
+
+    async def _admit(self, requests: int) -> None:
+        """Wait for the rate limit; raises EndpointError while the endpoint is left alone."""
+        if rest := self._breaker.resting_s(time.monotonic()):
+            raise EndpointError(
+                self.name,
+                f"is left alone for {rest:.0f} s after {self.settings.breaker_failures} failures in a row",
+            )
+        try:
+            if delay := self._pacer.delay_s(time.monotonic(), requests):
+                await asyncio.sleep(delay)
+        except BaseException:
+            self._breaker.gave_up()
+            raise
 
     def _backoff_s(self, attempt: int, retry_after_s: float) -> float:
         """Full jitter: uniform up to an exponentially growing cap, at least what the server asked for."""

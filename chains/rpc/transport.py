@@ -14,6 +14,7 @@ import aiohttp
 
 from aggregator.model.errors import ConfigError
 from chains.rpc.errors import EndpointError
+from chains.rpc.hosts import PrivateHosts, PublicResolver, names_this_machine
 from chains.rpc.text import clean_text, mask_url, scrub, secrets_of
 
 _CHUNK: Final = 1 << 16
@@ -53,19 +54,25 @@ def check_url(url: str) -> None:
 class HttpTransport:
     """POST over HTTP or HTTPS. Redirects are not followed: they would carry the key to another host."""
 
-    def __init__(self, url: str, *, timeout_s: float, max_bytes: int) -> None:
+    def __init__(
+        self, url: str, *, timeout_s: float, max_bytes: int, private: PrivateHosts = PrivateHosts.ALLOW
+    ) -> None:
         self._url = url
         self._name = mask_url(url)
         self._secrets = secrets_of(url)
         self._timeout_s = timeout_s
         self._max_bytes = max_bytes
+        own = private is PrivateHosts.LOOPBACK and names_this_machine(urlsplit(url).hostname or "")
+        self._public_only = private is not PrivateHosts.ALLOW and not own
         self._session: aiohttp.ClientSession | None = None
 
     async def post(self, body: bytes) -> Reply:
         """Send `body`; raises EndpointError, never with the URL in it."""
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                timeout=aiohttp.ClientTimeout(total=self._timeout_s), headers=_HEADERS
+                connector=aiohttp.TCPConnector(resolver=PublicResolver() if self._public_only else None),
+                timeout=aiohttp.ClientTimeout(total=self._timeout_s),
+                headers=_HEADERS,
             )
         try:
             async with self._session.post(self._url, data=body, allow_redirects=False) as response:
