@@ -23,7 +23,7 @@ from aggregator.model.strictjson import JsonObject
 from chains.anchors import DEFAULT_MAX_LAG_S
 from chains.rpc import Chain, Endpoint, PrivateHosts, RpcSettings
 
-TOKEN_KINDS: Final = ("erc20", "erc4626", "staked")
+TOKEN_KINDS: Final = ("erc20", "erc4626", "staked", "uniswap-v2")
 LENDING_PROTOCOLS: Final = ("aave-v3",)
 MAX_DECIMALS: Final = 30
 CASH: Final = "USD"

@@ -19,6 +19,7 @@ class Erc20(Asset):
     """A token balance, proven from the token's storage when the layout of its balances is known."""
 
     kind = "erc20"
+    form = "storage"
 
     def __init__(self, network: Network, token: Token) -> None:
         self.label = network.instrument(token.symbol)
@@ -54,7 +55,7 @@ class Erc20(Asset):
         raw = own[0].unsigned(f"the balance of {self.label}")
         detail = {"symbolOnChain": symbol_text(shared[1]), **self.rate_detail(shared[2:])}
         token = "0x" + self.address.hex()
-        return [Amount(self.label, self.kind, token, raw, decimals, detail, "storage", self.probe)]
+        return [Amount(self.label, self.kind, token, raw, decimals, detail, self.form, self.probe)]
 
     def rate_detail(self, rates: Sequence[Outcome]) -> dict[str, str]:
         """What the further reads say, for the reading's detail."""

@@ -13,11 +13,14 @@ from chains.balances.forms import FORMS, Form
 from chains.balances.ledger import LedgerBook
 from chains.balances.native import NativeCoin
 from chains.balances.staked import Staked
+from chains.balances.uniswap import UNISWAP_FORMS, UniswapPair
 from chains.networks import Lending, Network
 
-TOKEN_ASSETS: Final[dict[str, type[Erc20]]] = {asset.kind: asset for asset in (Erc20, Erc4626, Staked)}
+TOKEN_ASSETS: Final[dict[str, type[Erc20]]] = {
+    asset.kind: asset for asset in (Erc20, Erc4626, Staked, UniswapPair)
+}
 LENDING_ASSETS: Final[dict[str, Callable[[Network, Lending], Asset]]] = {"aave-v3": AaveMarket}
-PROTOCOL_FORMS: Final[dict[str, Form]] = {**AAVE_FORMS}
+PROTOCOL_FORMS: Final[dict[str, Form]] = {**AAVE_FORMS, **UNISWAP_FORMS}
 
 FORMS.update(PROTOCOL_FORMS)
 

@@ -24,7 +24,7 @@ from chains.oracles.feeds import (
     parse_round,
     sequencer_call,
 )
-from chains.oracles.rates import read_rates
+from chains.oracles.rates import RATED_KINDS, read_rates
 from chains.rpc import Chain
 
 MAX_DEVIATION_E6: Final = 20_000
@@ -145,7 +145,7 @@ async def read_market(
 
     A rate read on several chains is the lowest of them. What cannot be used is in `problems`, never in the quotes.
     """
-    asked = [n for n in networks if n.feeds or any(t.kind != "erc20" for t in n.tokens)]
+    asked = [n for n in networks if n.feeds or any(t.kind in RATED_KINDS for t in n.tokens)]
     results = await asyncio.gather(*(_read_chain(network, cut, env) for network in asked))
     sources: dict[str, list[SourcePrice]] = {}
     rates: dict[str, RateQuote] = {}

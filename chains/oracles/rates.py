@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from aggregator.fixed import mul_div_down
 from aggregator.model.errors import ChainError, PriceError
@@ -14,6 +15,8 @@ from chains.networks import MAX_DECIMALS, Network, Token
 from chains.rpc import Chain
 from chains.rpc.abi import encode_call
 
+RATED_KINDS: Final = frozenset({"erc4626", "staked"})
+"""Kinds of token that stand for an amount of one other."""
 _STAKED_SCALE = 10**18
 
 
@@ -24,7 +27,7 @@ async def read_rates(
 
     A staked token's rate is scaled by 1e18. A vault's is convertToAssets of one share, in units of its asset.
     """
-    tokens = [token for token in network.tokens if token.kind != "erc20"]
+    tokens = [token for token in network.tokens if token.kind in RATED_KINDS]
     if not tokens:
         return {}, []
     outcomes = await multicall(chain, anchored.ref, [call for token in tokens for call in _calls(token)])
