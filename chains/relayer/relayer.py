@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 
 _WAITING = frozenset({State.SIGNED, State.BROADCAST})
 _GAP = "gap"
+_SLOWER = 4
+"""While the chain cannot be asked, the time between looks doubles, at most this often."""
 
 Progress = Callable[[Intent], None]
 
@@ -159,6 +161,7 @@ class Relayer:
         """
         started = time.monotonic()
         sent_at: float | None = None
+        failures = 0
         intent = self._tell(key)
         while not intent.state.settled:
             try:
@@ -168,12 +171,11 @@ class Relayer:
                     await self._broadcast(key)
                     sent_at = time.monotonic()
                 intent = await self._look(key)
-                if intent.state in _WAITING:
-                    if await self._tend(intent, time.monotonic() - sent_at):
-                        sent_at = time.monotonic()
-                elif not intent.state.settled and intent.alert:
-                    self.journal.alert(key, "")
+                if intent.state in _WAITING and await self._tend(intent, time.monotonic() - sent_at):
+                    sent_at = time.monotonic()
+                failures = 0
             except (ChainError, Web3RPCError) as error:
+                failures += 1
                 log.warning("still following %s: %s", key, error)
             intent = self._present(key)
             if intent.state.settled:
@@ -183,7 +185,7 @@ class Relayer:
                     f"{intent.label} is {intent.state} and not final after {self.settings.timeout_s:g} s; "
                     "run it again to go on following it"
                 )
-            await asyncio.sleep(self.settings.poll_s)
+            await asyncio.sleep(self.settings.poll_s * (1 << min(failures, _SLOWER)))
         return intent
 
     async def give_up(self, key: str, reason: str) -> Intent:
@@ -272,6 +274,7 @@ class Relayer:
         if found is None:
             return await self._without_receipt(intent, attempts, final_height)
         receipt, attempt = found
+        self.journal.alert(key, "")
         block_hash, number = receipt["blockHash"].to_0x_hex(), receipt["blockNumber"]
         if intent.state is not State.INCLUDED or intent.block_hash != block_hash:
             created = receipt.get("contractAddress")
