@@ -71,7 +71,7 @@ async def multicall(chain: Chain, block: BlockRef, calls: Sequence[Call]) -> lis
     """The outcome of each call at `block`, in order, in as few eth_calls as size and gas allow.
 
     Each eth_call goes to as many endpoints as the chain's quorum, and all have to answer alike. One that is refused
-    is split in two.
+    is split in two, and the size that passed is kept in `chain.reads_per_call`.
 
     Raises:
         QuorumError: the endpoints disagree.
@@ -79,8 +79,9 @@ async def multicall(chain: Chain, block: BlockRef, calls: Sequence[Call]) -> lis
         RpcError: even a single read is refused.
     """
     outcomes: list[Outcome] = []
-    most = len(calls)
+    most = min(len(calls), chain.reads_per_call or len(calls))
     gas = CALL_GAS
+    refused = 0
     while len(outcomes) < len(calls):
         part = _fitting(calls[len(outcomes) : len(outcomes) + most])
         try:
@@ -88,8 +89,10 @@ async def multicall(chain: Chain, block: BlockRef, calls: Sequence[Call]) -> lis
         except (RpcError, EndpointError) as error:
             if len(part) == 1 or not (isinstance(error, RpcError) or error.too_big):
                 raise
-            most = len(part) // 2
+            most = refused = len(part) // 2
             continue
+        if refused and done:
+            chain.reads_per_call, refused = most, 0
         if not done:
             gas //= 2
             if gas < MIN_CALL_GAS:

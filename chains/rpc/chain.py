@@ -51,6 +51,8 @@ class Chain:
     quorum: int = 1
     refused: dict[str, str] = field(default_factory=dict)
     """Endpoints put aside by `open`, with the reason."""
+    reads_per_call: int = 0
+    """The most reads that one eth_call is known to take, 0 while none was refused."""
 
     def __post_init__(self) -> None:
         self.name = self.name or self.caip2

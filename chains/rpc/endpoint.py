@@ -87,6 +87,7 @@ class Endpoint:
         )
         self._pacer = Pacer(self.settings.requests_per_s)
         self._breaker = Breaker(self.settings.breaker_failures, self.settings.breaker_rest_s)
+        self._max_batch = self.settings.max_batch
         self._heights: dict[str, int] = {}
         self._next_id = 1
         self._random = random.SystemRandom()
@@ -132,13 +133,13 @@ class Endpoint:
     async def batch(self, requests: Sequence[Request]) -> list[object | RpcError]:
         """The result or the RpcError of each request, in order, in as few HTTP requests as the server takes.
 
-        A batch that the server refuses for its size is halved.
+        A batch that the server refuses for its size is halved, and none as large is tried again.
 
         Raises:
             EndpointError: no usable answer after the retries.
         """
         answers: list[object | RpcError] = []
-        size = max(1, min(self.settings.max_batch, len(requests)))
+        size = max(1, min(self._max_batch, len(requests)))
         while len(answers) < len(requests):
             part = requests[len(answers) : len(answers) + size]
             try:
@@ -147,6 +148,9 @@ class Endpoint:
                 if not error.too_big or size == 1:
                     raise
                 size = max(1, min(size, len(part)) // 2)
+            else:
+                if len(part) == size < self._max_batch and len(part) < len(requests):
+                    self._max_batch = size
         return answers
 
     async def _exchange(self, requests: Sequence[Request], *, as_batch: bool) -> list[object | RpcError]:

@@ -111,6 +111,38 @@ async def test_more_than_one_creation_code_holds_is_split_by_size(net: Devnet) -
         assert chain.round_trips - before == 2
 
 
+async def test_a_thousand_balances_are_one_round_trip(net: Devnet) -> None:
+    """40 holders of 25 tokens, one of them not zero, in one eth_call."""
+    tokens = [await net.deploy("TestToken", "C", "C", 6) for _ in range(25)]
+    holders = [f"0x{n:040x}" for n in range(1, 41)]
+    await tokens[24].send("mint", holders[39], 9)
+    ask = [encode_call("balanceOf(address)", holder) for holder in holders]
+    calls = [Call(raw(coin.address), data) for coin in tokens for data in ask]
+    async with Chain(101, [Endpoint(net.url)]) as chain:
+        before = chain.round_trips
+        values = [o.unsigned("b") for o in await multicall(chain, await ref(net), calls)]
+        assert values == [0] * 999 + [9]
+        assert chain.round_trips - before == 1
+
+
+async def test_a_size_that_was_refused_is_not_tried_again(net: Devnet) -> None:
+    token = raw((await net.deploy("TestToken", "Coin", "CN", 6)).address)
+    calls = [Call(token, encode_call("balanceOf(address)", f"0x{n:040x}")) for n in range(1, 101)]
+    async with faulty_node(net.url) as node, Chain(101, [Endpoint(node.url)]) as chain:
+        node.max_body = 6_000
+        counts = []
+        for _ in range(2):
+            node.posts.clear()
+            assert len(await multicall(chain, await ref(net), calls)) == 100
+            counts.append(len(node.posts))
+        assert counts[1] < counts[0]
+        assert counts[1] == -(-100 // chain.reads_per_call)
+        known = chain.reads_per_call
+        with pytest.raises(RpcError):
+            await multicall(chain, {"blockHash": "0x" + "11" * 32, "requireCanonical": True}, calls)
+        assert chain.reads_per_call == known, "what is refused whatever its size says nothing about sizes"
+
+
 async def test_a_refused_batch_is_halved_until_it_passes(net: Devnet) -> None:
     token = raw((await net.deploy("TestToken", "Coin", "CN", 6)).address)
     calls = [Call(token, encode_call("balanceOf(address)", f"0x{n:040x}")) for n in range(1, 101)]

@@ -155,6 +155,9 @@ async def test_a_batch_refused_for_its_size_is_halved() -> None:
     e, transport = endpoint(small_only)
     assert await e.batch([Request("m", [n]) for n in range(10)]) == list(range(10))
     assert [len(b) for b in transport.bodies][:2] == [10, 5]
+    transport.bodies.clear()
+    assert await e.batch([Request("m", [n]) for n in range(10)]) == list(range(10))
+    assert max(len(b) for b in transport.bodies) <= 3
 
 
 async def test_an_answer_over_the_size_limit_is_dropped_and_redirects_are_not_followed() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from trie import HexaryTrie
 
 from aggregator.model.errors import StateProofError
-from chains.verified import EMPTY_ROOT, prove, verify_account
+from chains.verified import EMPTY_ROOT, prove, prove_from, verify_account
 
 EMPTY_STORAGE = "56e81f171bcc55a6ff8345e692c0f86e5b48e01b996cadc001622fb5e363b421"
 NO_CODE = "c5d2460186f7233c927e7db2dcc703c0e500b653ca82273b7bfad8045d85a470"
@@ -102,6 +102,30 @@ def test_no_mutilated_proof_proves_another_value(content: dict[bytes, bytes], da
     if len(proof) > 1:
         with pytest.raises(StateProofError):
             prove(trie.root_hash, key, proof[::-1])
+
+
+@given(contents.filter(bool), st.data())
+@settings(max_examples=60, deadline=None)
+def test_a_store_of_nodes_proves_what_proofs_do_and_nothing_else(
+    content: dict[bytes, bytes], data: st.DataObject
+) -> None:
+    """The nodes of all proofs together answer every key; one node altered or gone, the keys below it are refused."""
+    trie = build(content)
+    keys = [*sorted(content), data.draw(st.binary(min_size=32, max_size=32))]
+    proofs = {key: proof_of(trie, key) for key in keys}
+    nodes = {keccak(node): node for proof in proofs.values() for node in proof}
+    for key in keys:
+        assert prove_from(trie.root_hash, key, nodes) == content.get(key)
+    victim = data.draw(st.sampled_from(sorted(nodes)))
+    altered = bytes([nodes[victim][0] ^ 1]) + nodes[victim][1:]
+    gone = {name: node for name, node in nodes.items() if name != victim}
+    for bad in (gone, {**gone, keccak(altered): altered}, {**gone, victim: altered}):
+        for key in keys:
+            if any(keccak(node) == victim for node in proofs[key]):
+                with pytest.raises(StateProofError):
+                    prove_from(trie.root_hash, key, bad)
+            else:
+                assert prove_from(trie.root_hash, key, bad) == content.get(key)
 
 
 @pytest.mark.parametrize(
