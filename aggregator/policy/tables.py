@@ -1,4 +1,4 @@
-"""Reads the TOML of a policy spec: every key known, every number exact, every message with its path."""
+"""Reads the TOML of a policy spec or a rulebook: every key known, every number exact, every message with its path."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Table:
     def take(self, key: str) -> object:
         """The raw value of a required key."""
         if key not in self.rest:
-            raise PolicyError(f"{self.where} lacks the key {key!r}; see configs/policies/standard.toml")
+            raise PolicyError(f"{self.where} lacks the key {key!r}; see the shipped files under configs/")
         return self.rest.pop(key)
 
     def text(self, key: str, default: str | None = None) -> str:

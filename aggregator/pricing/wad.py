@@ -13,6 +13,7 @@ from typing import Final
 from scipy.special import ndtr
 
 from aggregator.model.errors import InputError
+from aggregator.pricing.black76 import implied_volatility
 
 WAD: Final = 10**18
 YEAR_S: Final = 365 * 24 * 3600
@@ -78,3 +79,21 @@ def black76_wad(
     d2 = d1 - deviation
     value = f * ndtr(d1) - k * ndtr(d2) if is_call else k * ndtr(-d2) - f * ndtr(-d1)
     return max(0, min(_wad(value), forward if is_call else strike)) * discount // WAD
+
+
+def implied_volatility_wad(price: int, seconds: int, forward: int, strike: int, is_call: bool) -> int:
+    """Volatility at which an undiscounted option is worth `price`; 0 at or below intrinsic value.
+
+    Raises InputError when no volatility up to 2000 % gives the price: it is above what the option can be worth.
+    """
+    years = seconds / YEAR_S
+    intrinsic = max(0, forward - strike) if is_call else max(0, strike - forward)
+    if price <= intrinsic or seconds == 0:
+        return 0
+    found = float(implied_volatility(_real(price), _real(forward), _real(strike), years, is_call))
+    if math.isnan(found):
+        raise InputError(
+            f"an option with strike {_real(strike):g} has the price {_real(price):g}, which no volatility gives; "
+            "check its mark and its forward"
+        )
+    return _wad(found)
