@@ -6,6 +6,7 @@ read or written raises OSError; RuntimeError means a bug in the core. Long work 
 
 from collections.abc import Callable
 from os import PathLike
+from typing import final
 
 _Csr = tuple[bytes, bytes, bytes]
 _Path = str | PathLike[str]
@@ -13,6 +14,7 @@ _Path = str | PathLike[str]
 def poseidon(arity: int, data: bytes) -> bytes:
     """Hash consecutive groups of `arity` (1..16) elements: n * arity * 32 bytes in, n * 32 bytes out."""
 
+@final
 class Circuit:
     """A constraint system (A z)(B z) = C z with the program that computes z from the inputs.
 
@@ -90,6 +92,7 @@ def setup_dev(circuit: Circuit, path: _Path, progress: Callable[[float], object]
     0..1; an exception it raises stops the work and comes out here.
     """
 
+@final
 class ProvingKey:
     """A Groth16 `.zkey`, memory-mapped. Its structure, verification key and coefficients are checked by `open`."""
 

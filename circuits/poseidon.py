@@ -13,8 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 
-FIELD_ORDER = 21888242871839275222246405745257275088548364400416034343698204186575808495617
-"""r: the order of the scalar field of BN254 (EIP-197), a 254-bit prime."""
+from circuits.field import MODULUS
 
 MAX_ARITY = 16
 ROUNDS_FULL = 8
@@ -70,7 +69,7 @@ class _Grain:
 
     def field_element(self) -> int:
         """The next integer below r; larger ones are skipped."""
-        while (value := self.integer()) >= FIELD_ORDER:
+        while (value := self.integer()) >= MODULUS:
             pass
         return value
 
@@ -89,12 +88,12 @@ def parameters(t: int) -> Parameters:
     grain = _Grain(t, ROUNDS_FULL, rounds_partial)
     constants = tuple(grain.field_element() for _ in range((ROUNDS_FULL + rounds_partial) * t))
     while True:
-        points = [grain.integer() % FIELD_ORDER for _ in range(2 * t)]
+        points = [grain.integer() % MODULUS for _ in range(2 * t)]
         xs, ys = points[:t], points[t:]
-        sums = [(x + y) % FIELD_ORDER for x in xs for y in ys]
+        sums = [(x + y) % MODULUS for x in xs for y in ys]
         if len(set(points)) == 2 * t and 0 not in sums:
             break
-    mds = tuple(tuple(pow(x + y, -1, FIELD_ORDER) for y in ys) for x in xs)
+    mds = tuple(tuple(pow(x + y, -1, MODULUS) for y in ys) for x in xs)
     return ROUNDS_FULL, rounds_partial, constants, mds
 
 
@@ -105,11 +104,11 @@ def permute(state: Sequence[int]) -> list[int]:
     half = rounds_full // 2
     out = list(state)
     for index in range(rounds_full + rounds_partial):
-        out = [(x + c) % FIELD_ORDER for x, c in zip(out, constants[index * t :], strict=False)]
+        out = [(x + c) % MODULUS for x, c in zip(out, constants[index * t :], strict=False)]
         full = index < half or index >= half + rounds_partial
         boxed = t if full else 1
-        out[:boxed] = [pow(x, 5, FIELD_ORDER) for x in out[:boxed]]
-        out = [sum(m * x for m, x in zip(row, out, strict=True)) % FIELD_ORDER for row in mds]
+        out[:boxed] = [pow(x, 5, MODULUS) for x in out[:boxed]]
+        out = [sum(m * x for m, x in zip(row, out, strict=True)) % MODULUS for row in mds]
     return out
 
 
@@ -123,6 +122,6 @@ def poseidon(inputs: Sequence[int]) -> int:
     if not 1 <= len(inputs) <= MAX_ARITY:
         raise ValueError(f"Poseidon takes 1 to {MAX_ARITY} inputs, got {len(inputs)}")
     for position, value in enumerate(inputs):
-        if not 0 <= value < FIELD_ORDER:
+        if not 0 <= value < MODULUS:
             raise ValueError(f"Poseidon input {position} is not in 0..r-1: reduce it first")
     return permute([0, *inputs])[0]

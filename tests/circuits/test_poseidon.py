@@ -11,15 +11,15 @@ from pathlib import Path
 import pytest
 
 from circuits import _native
-from circuits.field import decode, encode
-from circuits.poseidon import FIELD_ORDER, MAX_ARITY, parameters, poseidon
+from circuits.field import MODULUS, decode, encode
+from circuits.poseidon import MAX_ARITY, parameters, poseidon
 
 NODE = Path(__file__).parent.parent / "node"
 ARITIES = range(1, MAX_ARITY + 1)
 
 
 def random_inputs(arity: int) -> list[int]:
-    return [secrets.randbelow(FIELD_ORDER) for _ in range(arity)]
+    return [secrets.randbelow(MODULUS) for _ in range(arity)]
 
 
 def test_known_values() -> None:
@@ -30,7 +30,7 @@ def test_known_values() -> None:
 
 @pytest.mark.parametrize("arity", ARITIES)
 def test_the_native_batch_equals_the_reference(arity: int) -> None:
-    edge = [[0] * arity, [FIELD_ORDER - 1] * arity]
+    edge = [[0] * arity, [MODULUS - 1] * arity]
     rows = [*edge, random_inputs(arity)]
     batch = _native.poseidon(arity, encode(x for row in rows for x in row))
     assert decode(batch) == [poseidon(row) for row in rows]
@@ -69,14 +69,14 @@ def test_the_mds_matrix_is_the_cauchy_matrix_of_distinct_points(t: int) -> None:
     rounds_full, rounds_partial, constants, mds = parameters(t)
     assert len(constants) == (rounds_full + rounds_partial) * t
     assert len(set(constants)) == len(constants)
-    assert all(0 < entry < FIELD_ORDER for row in mds for entry in row)
-    inverse = [[pow(entry, -1, FIELD_ORDER) for entry in row] for row in mds]
+    assert all(0 < entry < MODULUS for row in mds for entry in row)
+    inverse = [[pow(entry, -1, MODULUS) for entry in row] for row in mds]
     for i in range(t):
         for j in range(t):
-            assert (inverse[i][j] - inverse[0][j] - inverse[i][0] + inverse[0][0]) % FIELD_ORDER == 0
+            assert (inverse[i][j] - inverse[0][j] - inverse[i][0] + inverse[0][0]) % MODULUS == 0
 
 
-@pytest.mark.parametrize("inputs", [[], [0] * 17, [FIELD_ORDER], [-1]])
+@pytest.mark.parametrize("inputs", [[], [0] * 17, [MODULUS], [-1]])
 def test_the_reference_refuses_what_it_does_not_hash(inputs: list[int]) -> None:
     with pytest.raises(ValueError, match="Poseidon"):
         poseidon(inputs)
@@ -95,7 +95,7 @@ def test_other_widths_have_no_parameters(t: int) -> None:
         (17, b"", "arity 17"),
         (2, bytes(32), "groups"),
         (1, bytes(31), "multiple of 32"),
-        (1, FIELD_ORDER.to_bytes(32, "little"), "element 0 is not below"),
+        (1, MODULUS.to_bytes(32, "little"), "element 0 is not below"),
         (2, bytes(32) + b"\xff" * 32, "element 1 is not below"),
     ],
 )

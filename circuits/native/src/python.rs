@@ -131,7 +131,9 @@ impl PyCircuit {
             if values.len() != wires.len() {
                 return invalid!("tampered: {} values for {} wires", values.len(), wires.len());
             }
-            let (z, broken) = self.inner.tampered(&inputs, &wires.into_iter().zip(values).collect())?;
+            let (z, broken) = self
+                .inner
+                .tampered(&inputs, &wires.into_iter().zip(values).collect())?;
             Ok((field::encode_all(&z), broken))
         })?;
         Ok((PyBytes::new(py, &z), broken))
