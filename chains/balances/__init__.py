@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from chains.balances.book import LayoutBook
+from chains.balances.described import require_described
 from chains.balances.evidence import (
     Evidence,
     EvidenceReport,
@@ -27,6 +28,7 @@ __all__ = [
     "parse_holder",
     "parse_layout",
     "read_chain",
+    "require_described",
     "take_snapshot",
     "take_snapshot_with_evidence",
     "verify_evidence",

@@ -58,7 +58,10 @@ class CheckedLayout:
 
 @dataclass(frozen=True, slots=True)
 class EvidenceReport:
-    """What was proven again. `unproven` are the readings that the snapshot itself calls `called` or `reported`."""
+    """What was proven again. `unproven` are the readings that the snapshot itself calls `called` or `reported`.
+
+    That the tokens and pools are those they are called is compared with network files by `require_described`.
+    """
 
     proven: int
     unproven: tuple[Reading, ...]

@@ -9,7 +9,7 @@ import pytest
 
 from aggregator.model.errors import StateProofError
 from aggregator.model.snapshot import Method, Reading, Snapshot, encode_snapshot, parse_snapshot
-from chains.balances import take_snapshot_with_evidence, verify_evidence
+from chains.balances import require_described, take_snapshot_with_evidence, verify_evidence
 from chains.devnet import Devnet
 from chains.networks import Lending
 from tests.chains.aave_market import STABLE, Market, deploy_market
@@ -148,3 +148,15 @@ async def test_evidence_refuses_a_debt_made_smaller_and_a_bitmap_left_out(market
     forged = text.replace("12345678901", "11345678901").replace("1234567890100", "1134567890100")
     with pytest.raises(StateProofError, match="in the state of eip155:101"):
         verify_evidence(parse_snapshot(forged), evidence)
+
+
+async def test_another_pool_or_asset_than_the_network_file_names_is_not_described(market: Market) -> None:
+    """A pool of one's own would give any index; the reader's network file knows the real one."""
+    taken = await snap(market)
+    own = network(market.net, lending=(market.described,))
+    require_described(taken, [own])
+    pool = replace(market.described, address="0x" + "77" * 20)
+    with pytest.raises(StateProofError, match="with pool"):
+        require_described(taken, [network(market.net, lending=(pool,))])
+    with pytest.raises(StateProofError, match="which no network file"):
+        require_described(taken, [network(market.net)])

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from aggregator.model.anchors import Finality, Trust
-from aggregator.model.errors import FormatError, IncompleteSnapshotError, InputError
+from aggregator.model.errors import FormatError, IncompleteSnapshotError, InputError, StateProofError
 from aggregator.model.snapshot import Method, Reading, Snapshot, encode_snapshot, parse_snapshot
-from chains.balances import Layout, LayoutBook, parse_holder, take_snapshot
+from chains.balances import Layout, LayoutBook, parse_holder, require_described, take_snapshot
 from chains.balances.book import KnownLayout
 from chains.devnet import Devnet, devnet
 from chains.networks import Native, Network
@@ -87,6 +88,23 @@ async def test_every_kind_is_read_and_balances_are_proven(scene: tuple[Devnet, N
     assert readings["USDC@eip155:101", ALICE].detail["symbolOnChain"] == "US [2JDC"
     assert {r.kind for (i, _), r in readings.items() if "@" not in i} == {"ledger"}
     assert parse_snapshot(encode_snapshot(snapshot)) == snapshot
+
+
+async def test_a_snapshot_is_held_against_the_readers_own_network_file(scene: tuple[Devnet, Network]) -> None:
+    """Another kind, other decimals, another layout, another token under the symbol: each is refused by name."""
+    _, described = scene
+    snapshot = await snap(described)
+    require_described(snapshot, [described])
+    usdc, *others = described.tokens
+    for changes, reason in (
+        ({"kind": "erc4626"}, "with kind 'erc20'"),
+        ({"decimals": 8}, "with decimals '6'"),
+        ({"layout": "solidity:5"}, "with layout 'solidity:0'"),
+        ({"address": others[0].address}, "which no network file of eip155:101 describes"),
+    ):
+        other = replace(described, tokens=(replace(usdc, **changes), *others[1:]))
+        with pytest.raises(StateProofError, match=reason):
+            require_described(snapshot, [other])
 
 
 async def test_five_hundred_balances_take_a_handful_of_round_trips(net: Devnet) -> None:

@@ -1,0 +1,85 @@
+"""Whether a snapshot reads what the reader's own network files describe.
+
+Evidence proves words of storage; which token a word belongs to, how many decimals it has and which pool its index comes
+from is the statement of whoever took the snapshot. This compares that statement with files the reader trusts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+from aggregator.model.errors import StateProofError
+from aggregator.model.snapshot import DEBT_KIND, LEDGER_KIND, Method, Reading, Snapshot
+from chains.balances.forms import COIN
+from chains.networks import CASH, Network
+
+
+class _Key(NamedTuple):
+    chain: str
+    instrument: str
+    token: str
+
+
+class _Described(NamedTuple):
+    """What a reading has to say: kind, decimals, and entries of its detail."""
+
+    kind: str
+    decimals: int
+    detail: Mapping[str, str]
+
+
+def require_described(snapshot: Snapshot, networks: Iterable[Network]) -> None:
+    """Return when every reading that is not `reported` is of an asset that `networks` describe the same way.
+
+    Raises:
+        StateProofError: a token, pool, kind, number of decimals or configured layout is another one.
+    """
+    known = dict(entry for network in networks for entry in _entries(network))
+    for reading in snapshot.readings:
+        if reading.method is not Method.REPORTED:
+            _check(reading, known)
+
+
+def _check(reading: Reading, known: Mapping[_Key, _Described]) -> None:
+    described = known.get(_Key(reading.chain, reading.instrument, reading.token))
+    if described is None:
+        raise StateProofError(
+            f"{reading.instrument} is read from {reading.token}, which no network file of {reading.chain} describes "
+            "so; add it, or refuse the snapshot"
+        )
+    stated = {"kind": reading.kind, "decimals": str(reading.decimals), **reading.detail}
+    wanted = {"kind": described.kind, "decimals": str(described.decimals), **described.detail}
+    for key, text in wanted.items():
+        if key == "layout" and reading.method is not Method.PROVEN:
+            continue
+        if stated.get(key) != text:
+            raise StateProofError(
+                f"{reading.instrument} is read with {key} {stated.get(key)!r} and the network file of "
+                f"{reading.chain} says {text!r}; correct the file, or refuse the snapshot"
+            )
+
+
+def _entries(network: Network) -> Iterator[tuple[_Key, _Described]]:
+    def key(instrument: str, token: str) -> _Key:
+        return _Key(network.chain, instrument, token.lower())
+
+    coin = network.native
+    yield key(network.instrument(coin.symbol), COIN), _Described("native", coin.decimals, {})
+    for token in network.tokens:
+        layout = {"layout": token.layout} if token.layout else {}
+        yield (
+            key(network.instrument(token.symbol), token.address),
+            _Described(token.kind, token.decimals, layout),
+        )
+    for ledger in network.ledgers:
+        for instrument in (*ledger.markets, CASH):
+            yield key(instrument, ledger.address), _Described(LEDGER_KIND, 8, {})
+    for market in network.lending:
+        for reserve in market.reserves:
+            place = {"pool": market.address.lower(), "asset": reserve.asset.lower()}
+            deposit = key(network.instrument(f"a{reserve.symbol}"), reserve.deposit)
+            yield deposit, _Described(market.protocol, reserve.decimals, place)
+            for debt in filter(None, (reserve.debt, reserve.stable_debt)):
+                owed = key(network.instrument(f"{reserve.symbol}-DEBT"), debt)
+                yield owed, _Described(DEBT_KIND, reserve.decimals, place)
