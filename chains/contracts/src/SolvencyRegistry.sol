@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {AcceptanceRules} from "./AcceptanceRules.sol";
 import {IProofVerifier} from "./IProofVerifier.sol";
+import {Book, Line, More, putBook, putLine} from "./Words.sol";
 
 /// @title Registry of proven margin and of what venues have pledged against it
 /// @notice Anyone may `submit` a bundle: a proof that an account's excess is at least `amount`, and the signatures of
@@ -69,38 +70,6 @@ contract SolvencyRegistry is AcceptanceRules {
         SHORT,
         CALLED,
         FAILED
-    }
-
-    /// @dev One word per account: latest cut, what is proven at IM and under what, the sum of pledges.
-    struct Book {
-        uint32 cutTime;
-        uint32 until;
-        uint64 amount;
-        uint24 policyId;
-        uint16 setId;
-        uint16 verifierId;
-        uint64 pledged;
-        bool more;
-    }
-
-    /// @dev Read and written only while `Book.more` is set: what is proven at MM, and a running margin call.
-    struct More {
-        uint32 until;
-        uint64 amount;
-        uint24 policyId;
-        uint16 setId;
-        uint16 verifierId;
-        uint32 deadline;
-    }
-
-    /// @dev One word per account and venue: the last proof addressed to it, what it has pledged and since when.
-    struct Line {
-        uint32 cutTime;
-        uint32 until;
-        uint64 amount;
-        uint64 pledged;
-        uint32 since;
-        uint8 level;
     }
 
     /// @dev What a checked submission amounts to.
@@ -231,7 +200,7 @@ contract SolvencyRegistry is AcceptanceRules {
             _endCall(s.accountId, b, m, c.amount);
         }
         b.more = m.until != 0 || m.deadline != 0;
-        _books[s.accountId] = b;
+        putBook(_books[s.accountId], b);
         if (had || b.more) _mores[s.accountId] = m;
     }
 
@@ -251,8 +220,8 @@ contract SolvencyRegistry is AcceptanceRules {
         l.pledged = uint64(own);
         l.since = _time32(block.timestamp);
         b.pledged = uint64(total);
-        _lines[accountId][msg.sender] = l;
-        _books[accountId] = b;
+        putLine(_lines[accountId][msg.sender], l);
+        putBook(_books[accountId], b);
         emit Pledged(accountId, msg.sender, amount, total);
     }
 
@@ -272,7 +241,7 @@ contract SolvencyRegistry is AcceptanceRules {
                 _mores[accountId] = m;
             }
         }
-        _books[accountId] = b;
+        putBook(_books[accountId], b);
     }
 
     /// @notice Hands `amount` of the calling venue's pledge to another venue, which must hold a fresh IM proof of its
@@ -287,7 +256,7 @@ contract SolvencyRegistry is AcceptanceRules {
         _take(_lines[accountId][msg.sender], accountId, amount);
         l.pledged = uint64(own);
         if (since > l.since) l.since = since;
-        _lines[accountId][to] = l;
+        putLine(_lines[accountId][to], l);
         emit Transferred(accountId, msg.sender, to, amount);
     }
 
@@ -446,13 +415,8 @@ contract SolvencyRegistry is AcceptanceRules {
             || (s.level == l.level && _better(l.until, l.amount, c.until, c.amount));
         if (replace) {
             (l.cutTime, l.until, l.amount, l.level) = (uint32(s.cutTime), c.until, c.amount, s.level);
-            _store(line, l);
+            putLine(line, l);
         }
-    }
-
-    function _store(Line storage line, Line memory l) private {
-        (line.cutTime, line.until, line.amount, line.level) = (l.cutTime, l.until, l.amount, l.level);
-        (line.pledged, line.since) = (l.pledged, l.since);
     }
 
     /// @dev What a venue would have pledged after `amount` more, checked against the proof addressed to it.
