@@ -1,0 +1,155 @@
+"""An account beside the spec and quotes its policy is built from, so that markets can be moved and all re-valued.
+
+A moved market is a new policy: marks, smiles, risk arrays, haircuts and add-ons are built again, nothing is scaled by
+hand. Only what the account holds is built, with strikes and expiries held still.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Final
+
+from aggregator.fixed import div_floor
+from aggregator.margin.native import Evaluation, evaluate, positions_by_id
+from aggregator.margin.rulebooks.base import Holding, holding_of
+from aggregator.model.errors import InputError
+from aggregator.model.policy import InstrumentKind, Level, Policy
+from aggregator.model.units import PRICE_BOUND, RATE_SCALE
+from aggregator.policy.build import build_policy
+from aggregator.policy.quotes import PriceQuote, RateQuote
+from aggregator.policy.spec import ClassSpec, OptionSpec, PolicySpec, Strikes
+
+LARGEST_POSITION_USD: Final = 10**15
+"""A moved price must not push a holding over the spec's position limit: the limit is for opening, not for stress."""
+MAX_SKEW: Final = 0.99
+
+
+@dataclass(frozen=True)
+class Moves:
+    """A state of the market against the quotes, exact in 1e-6.
+
+    `spot_e6` are relative moves by the name of a price; "*" moves the price of every risk class not named, and no
+    stable coin. `volatility_e6` is relative, `skew_e6` is added to the smile's rho, `basis_e6` to the annual carry.
+    `correlation_e6` is the share of the way each correlation goes to 1.
+    """
+
+    spot_e6: Mapping[str, int]
+    volatility_e6: int = 0
+    skew_e6: int = 0
+    basis_e6: int = 0
+    correlation_e6: int = 0
+
+    def __post_init__(self) -> None:
+        for name, move in self.spot_e6.items():
+            if move <= -RATE_SCALE:
+                raise InputError(
+                    f"the spot move of {name} takes its price to zero or below; use one above -1"
+                )
+        if self.volatility_e6 <= -RATE_SCALE:
+            raise InputError("the volatility move leaves no volatility; use one above -1")
+        if not 0 <= self.correlation_e6 <= RATE_SCALE:
+            raise InputError("the correlation move is a share of 0..1; correct it")
+
+
+STILL: Final = Moves({})
+
+
+@dataclass(frozen=True)
+class Desk:
+    """`positions` by symbol in 1e-8; spec and quotes as for `build_policy`."""
+
+    spec: PolicySpec
+    prices: Mapping[str, PriceQuote]
+    rates: Mapping[str, RateQuote]
+    as_of: int
+    positions: Mapping[str, int]
+
+    @cached_property
+    def _full(self) -> Policy:
+        return build_policy(self.spec, self.prices, self.rates, as_of=self.as_of, epoch=0)
+
+    @cached_property
+    def holdings(self) -> tuple[Holding, ...]:
+        """The positions with their terms; InputError for a symbol the policy does not price."""
+        ids = positions_by_id(self._full, self.positions)
+        return tuple(holding_of(self._full.by_id[i], quantity, self.as_of) for i, quantity in ids.items())
+
+    def _options(self) -> tuple[OptionSpec, ...]:
+        """Option specs cut down to the strikes held, which no longer follow the index."""
+        kept = []
+        for one in self.spec.options:
+            held = {h.option.strike_e8 for h in self.holdings if h.option and h.underlying == one.class_name}
+            index = self._price_e12(self._class(one.class_name).price)
+            strikes = tuple(k for k in one.strikes.at(index) if k in held)
+            if strikes:
+                kept.append(replace(one, strikes=Strikes(strikes, (), 0)))
+        return tuple(kept)
+
+    def _class(self, name: str) -> ClassSpec:
+        return next(c for c in self.spec.classes if c.name == name)
+
+    def _price_e12(self, name: str) -> int:
+        quote = self.prices.get(name)
+        if quote is None:
+            raise InputError(f"there is no price {name!r}; use one of {', '.join(sorted(self.prices))}")
+        return quote.price_e12
+
+    @cached_property
+    def _held(self) -> PolicySpec:
+        dated = {h.underlying for h in self.holdings if h.kind is InstrumentKind.FUTURE}
+        return replace(
+            self.spec,
+            max_position_usd=LARGEST_POSITION_USD,
+            options=self._options(),
+            futures=tuple(f for f in self.spec.futures if f.class_name in dated),
+        )
+
+    def price_e12(self, name: str) -> int:
+        """The quote called `name`; InputError when there is none."""
+        return self._price_e12(name)
+
+    def policy(self, moves: Moves = STILL) -> Policy:
+        """The policy of a moved market; PolicyError when the moved smile admits arbitrage."""
+        spots = {c.price: moves.spot_e6.get("*", 0) for c in self.spec.classes} | {
+            name: move for name, move in moves.spot_e6.items() if name != "*"
+        }
+        moved = {
+            name: div_floor(self._price_e12(name) * (RATE_SCALE + move), RATE_SCALE)
+            for name, move in spots.items()
+        }
+        return self.policy_at(moved, moves)
+
+    def policy_at(self, prices_e12: Mapping[str, int], moves: Moves = STILL) -> Policy:
+        """The policy with these prices (1e-12 USD) in place of the quotes, and the other moves applied."""
+        for name, price in prices_e12.items():
+            self._price_e12(name)
+            if not 0 < price < PRICE_BOUND:
+                raise InputError(f"the price {price}e-12 of {name} is not above zero and below the bound")
+        quotes = dict(self.prices) | {
+            name: replace(self.prices[name], price_e12=price) for name, price in prices_e12.items()
+        }
+        spec = replace(
+            self._held,
+            classes=tuple(_moved_class(one, moves) for one in self._held.classes),
+            correlation_e6=tuple(
+                tuple(rho + (RATE_SCALE - rho) * moves.correlation_e6 // RATE_SCALE for rho in row)
+                for row in self._held.correlation_e6
+            ),
+        )
+        return build_policy(spec, quotes, self.rates, as_of=self.as_of, epoch=0)
+
+    def evaluate(self, policy: Policy, level: Level) -> Evaluation:
+        """The account under a policy of this desk."""
+        return evaluate(policy, positions_by_id(policy, self.positions), level)
+
+
+def _moved_class(one: ClassSpec, moves: Moves) -> ClassSpec:
+    carry = tuple((days, rate + moves.basis_e6 / RATE_SCALE) for days, rate in one.carry)
+    if one.smile is None:
+        return replace(one, carry=carry)
+    factor = (RATE_SCALE + moves.volatility_e6) / RATE_SCALE
+    rho = max(-MAX_SKEW, min(MAX_SKEW, one.smile.rho + moves.skew_e6 / RATE_SCALE))
+    smile = replace(one.smile, rho=rho, atm=tuple((days, vol * factor) for days, vol in one.smile.atm))
+    return replace(one, carry=carry, smile=smile)
