@@ -53,6 +53,19 @@ def test_every_kind_ships_an_example() -> None:
     assert kinds == set(KINDS)
 
 
+def test_the_page_names_every_kind_and_key() -> None:
+    """docs/rulebooks.md has each kind with its file, and each key the small kinds use."""
+    page = (Path(__file__).parents[2] / "docs" / "rulebooks.md").read_text()
+    for path in FILES:
+        assert f"`{path.name}`" in page
+        if path.stem.startswith("derive"):
+            continue
+        for line in path.read_text().splitlines():
+            if "=" in line and not line.startswith("#"):
+                assert f"`{line.split(' =')[0]}`" in page
+    assert all(f"`{kind}`" in page for kind in KINDS)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_plain_book_is_good_everywhere(name: str) -> None:
     """Coins and dollars without debt: nothing is short, IM asks at least what MM asks, each part is in words."""
