@@ -37,10 +37,20 @@ class Deployed:
     address: str
     artifact: Artifact
 
-    async def send(self, function: str, *arguments: object, sender: str | None = None, value: int = 0) -> str:
-        """Send a transaction and return its hash; raises TransactionError when it reverts."""
+    async def send(
+        self,
+        function: str,
+        *arguments: object,
+        sender: str | None = None,
+        value: int = 0,
+        gas: int | None = None,
+    ) -> str:
+        """Send a transaction and return its hash; raises TransactionError when it reverts.
+
+        Without `gas` the node estimates it, which is too little where a later block does more work (interest).
+        """
         data = encode_function(self.artifact.abi, function, arguments)
-        return await self.net.send(self.address, data, sender=sender, value=value)
+        return await self.net.send(self.address, data, sender=sender, value=value, gas=gas)
 
     async def read(self, function: str, *arguments: object) -> tuple[Any, ...]:
         """The outputs of a view function at the latest block."""
@@ -84,10 +94,19 @@ class Devnet:
         receipt = await self._transact({"data": encode_data(init_code)}, None)
         return to_checksum_address(str(receipt["contractAddress"]))
 
-    async def send(self, to: str, data: bytes = b"", *, sender: str | None = None, value: int = 0) -> str:
+    async def send(
+        self,
+        to: str,
+        data: bytes = b"",
+        *,
+        sender: str | None = None,
+        value: int = 0,
+        gas: int | None = None,
+    ) -> str:
         """Send a transaction from an unlocked account and return its hash."""
+        limit = {} if gas is None else {"gas": encode_quantity(gas)}
         receipt = await self._transact(
-            {"to": to, "data": encode_data(data), "value": encode_quantity(value)}, sender
+            {"to": to, "data": encode_data(data), "value": encode_quantity(value), **limit}, sender
         )
         return str(receipt["transactionHash"])
 

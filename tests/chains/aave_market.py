@@ -11,6 +11,8 @@ from tests.chains.protocols import published
 _CORE = "@aave/core-v3/artifacts/contracts/"
 _ZERO = "0x" + "00" * 20
 _RAY = 10**27
+_GAS = 3_000_000
+"""Interest of the seconds between estimate and block costs more than was estimated."""
 VARIABLE, STABLE = 2, 1
 
 
@@ -28,11 +30,11 @@ class Market:
         asset = self.assets[symbol]
         await asset.send("mint", user, amount)
         await asset.send("approve", self.pool, amount, sender=user)
-        await self.pool.send("supply", asset, amount, user, 0, sender=user)
+        await self.pool.send("supply", asset, amount, user, 0, sender=user, gas=_GAS)
 
     async def borrow(self, user: str, symbol: str, amount: int, mode: int = VARIABLE) -> None:
         """Borrow against everything supplied."""
-        await self.pool.send("borrow", self.assets[symbol], amount, mode, 0, user, sender=user)
+        await self.pool.send("borrow", self.assets[symbol], amount, mode, 0, user, sender=user, gas=_GAS)
 
     async def pass_time(self, seconds: int) -> int:
         """Mine a block that much later; returns its timestamp."""

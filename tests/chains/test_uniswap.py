@@ -18,6 +18,8 @@ from tests.chains.protocols import published
 from tests.chains.scenes import network, token
 
 ALICE = "0x00000000000000000000000000000000000a11ce"
+GAS = 1_000_000
+"""A pair that was idle for a second also writes its cumulative prices, which the node did not estimate."""
 USD, ETH = 10**12, 2000 * 10**12
 
 
@@ -34,7 +36,7 @@ async def make_pair(net: Devnet, *, fee: bool = False) -> tuple[Deployed, Deploy
     pair = Deployed(net, address, published("@uniswap/v2-core/build/UniswapV2Pair.json"))
     await usdc.send("mint", pair, 2_000_000 * 10**6)
     await weth.send("mint", pair, 1_000 * 10**18)
-    await pair.send("mint", ALICE)
+    await pair.send("mint", ALICE, gas=GAS)
     return pair, usdc, weth
 
 
@@ -46,7 +48,7 @@ async def swap_in(pair: Deployed, usdc: Deployed, amount: int) -> None:
     out = amount * 997 * other // (given * 1000 + amount * 997)
     await usdc.send("mint", pair, amount)
     amounts = (0, out) if first else (out, 0)
-    await pair.send("swap", *amounts, pair.net.accounts[1].address, b"")
+    await pair.send("swap", *amounts, pair.net.accounts[1].address, b"", gas=GAS)
 
 
 async def read_pair(net: Devnet, pair: Deployed) -> tuple[Reading, Any, Any]:
@@ -106,7 +108,7 @@ async def test_the_protocols_fee_that_is_not_minted_yet_is_subtracted(net: Devne
     assert state.k_last
     await usdc.send("mint", pair, 10**9)
     await weth.send("mint", pair, 10**18)
-    await pair.send("mint", net.accounts[1].address)
+    await pair.send("mint", net.accounts[1].address, gas=GAS)
     (fee,) = await pair.read("balanceOf", net.accounts[0].address)
     assert fee > 0
     assert state.supply + fee <= state.diluted_supply <= state.supply + fee + 1
