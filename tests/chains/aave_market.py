@@ -22,6 +22,7 @@ class Market:
 
     net: Devnet
     pool: Deployed
+    configurator: Deployed
     assets: dict[str, Deployed]
     described: Lending
 
@@ -105,7 +106,7 @@ async def deploy_market(net: Devnet) -> Market:
         await configurator.send("setReserveBorrowing", asset, True)
         await configurator.send("setReserveStableRateBorrowing", asset, True)
         await prices.send("setAssetPrice", asset, price)
-    return Market(net, pool, assets, await _described(pool, assets))
+    return Market(net, pool, configurator, assets, await _described(pool, assets))
 
 
 async def _described(pool: Deployed, assets: dict[str, Deployed]) -> Lending:

@@ -94,6 +94,15 @@ async def test_a_stable_debt_is_read_beside_the_others(market: Market) -> None:
     assert (stable.kind, stable.method) == ("debt", Method.CALLED)
 
 
+async def test_the_users_e_mode_is_proven(market: Market) -> None:
+    await market.configurator.send("setEModeCategory", 1, 9000, 9300, 10100, "0x" + "00" * 20, "one")
+    for asset in market.assets.values():
+        await market.configurator.send("setAssetEModeCategory", asset, 1)
+    await market.pool.send("setUserEMode", 1, gas=1_000_000)
+    deposit = lent(await snap(market))["aWETH", False]
+    assert (deposit.detail["eMode"], deposit.method) == ("1", Method.PROVEN)
+
+
 async def test_a_debt_in_a_reserve_that_is_not_listed_makes_the_market_missing(market: Market) -> None:
     """The deposit alone would be a lie."""
     only_weth = replace(market.described, reserves=market.described.reserves[1:])
