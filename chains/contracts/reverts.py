@@ -26,7 +26,8 @@ Values = Mapping[str, Any]
 
 def _usd(amount_usd_e6: int) -> str:
     whole, rest = divmod(amount_usd_e6, USD_SCALE)
-    return f"{whole:,}.{rest:06d} USD".replace(",", " ")
+    cents = f"{rest:06d}".rstrip("0").ljust(2, "0")
+    return f"{whole:,}.{cents} USD"
 
 
 def _time(seconds: int) -> str:

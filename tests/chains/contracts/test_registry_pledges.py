@@ -45,7 +45,7 @@ async def test_the_same_collateral_cannot_back_two_venues(world: World) -> None:
         "total": 700 * USD,
     }
     with pytest.raises(
-        RefusedError, match=r"would be 1 001\.000000 USD over all venues and 1 000\.000000 USD"
+        RefusedError, match=r"would be 1,001\.00 USD over all venues and 1,000\.00 USD"
     ):
         await pledge(world, b, 301)
     await pledge(world, b, 300)
