@@ -265,7 +265,7 @@ async def test_a_transfer_overtakes_nobody(world: World) -> None:
 async def test_a_pause_stops_entry_and_never_exit(pledged: World) -> None:
     world, (a, b, _) = pledged, pledged.venues
     guardian = world.net.accounts[8].address
-    await show(world, 1, 500)
+    await show(world, 1)
     await world.send(set_guardian_call(guardian))
     with pytest.raises(RefusedError, match="neither guardian nor owner"):
         await world.send(pause_call(), sender=a)
