@@ -1,7 +1,8 @@
 """Kind `erc4626`: shares of a vault; the quantity is the shares, the rate goes along (EIP-4626).
 
 The rate is `convertToAssets` of one whole share: what the vault accounts a share for, without fees and slippage. It
-is evidence for whoever prices the share, and never turns the quantity into assets here.
+is evidence for whoever prices the share, and never turns the quantity into assets here. A vault that says more per
+share than it has for all shares together is refused.
 """
 
 from __future__ import annotations
@@ -20,13 +21,21 @@ class Erc4626(Erc20):
     kind = "erc4626"
 
     def rate_calls(self) -> tuple[bytes, ...]:
-        """The value of one share, and the asset it is in."""
-        return encode_call("convertToAssets(uint256)", 10**self.token.decimals), encode_call("asset()")
+        """The value of one share, the asset it is in, and what the vault has for all of them."""
+        share = encode_call("convertToAssets(uint256)", 10**self.token.decimals)
+        return share, *(encode_call(f"{name}()") for name in ("asset", "totalAssets", "totalSupply"))
 
     def rate_detail(self, rates: Sequence[Outcome]) -> dict[str, str]:
         """`assetsPerShare` in base units of `asset`."""
         per_share = rates[0].unsigned(f"convertToAssets of {self.label}")
         if per_share == 0:
             raise ChainError(f"a share of {self.label} converts to nothing; do not count it as collateral")
+        assets = rates[2].unsigned(f"totalAssets of {self.label}")
+        supply = rates[3].unsigned(f"totalSupply of {self.label}")
+        if per_share * supply > (assets + 1) * 10**self.token.decimals:
+            raise ChainError(
+                f"a share of {self.label} converts to {per_share}, more than its part of the {assets} the vault has; "
+                "do not count it as collateral"
+            )
         (asset,) = rates[1].decode(["address"], f"asset of {self.label}")
         return {"assetsPerShare": str(per_share), "asset": str(asset).lower()}

@@ -99,6 +99,26 @@ async def test_a_blocklisted_balance_is_proven_and_says_so(net: Devnet) -> None:
     assert "neither is used" in whole.missing[0]
 
 
+async def test_a_vault_cannot_say_more_per_share_than_it_has(net: Devnet) -> None:
+    """A real gain counts; a rate above what the vault has, a rate that reverts and a rate of zero do not."""
+    coin = await net.deploy("TestToken", "C", "C", 6)
+    vault = await odd(net, "InflatedVault", coin)
+    funder = net.accounts[0].address
+    await coin.send("mint", funder, 10**9)
+    await coin.send("approve", vault, 10**9)
+    await vault.send("deposit", 10**9, ALICE)
+    await coin.send("mint", vault, 5 * 10**8)
+    snapshot, _ = await snap(net, token(vault, "V", 6, "erc4626"))
+    assert reading_of(snapshot, "V").detail["assetsPerShare"] == "1499999"
+    for inflation, reason in ((10**18 + 10**13, "more than its part of the 1500000000"), (0, "nothing")):
+        await vault.send("inflate", inflation)
+        snapshot, _ = await snap(net, token(vault, "V", 6, "erc4626"))
+        assert reason in snapshot.missing[0]
+    await vault.send("stop")
+    snapshot, _ = await snap(net, token(vault, "V", 6, "erc4626"))
+    assert "convertToAssets of V@eip155:101 failed" in snapshot.missing[0]
+
+
 async def test_a_fee_on_transfer_leaves_what_arrived(net: Devnet) -> None:
     coin = await odd(net, "FeeToken")
     funder = net.accounts[0].address

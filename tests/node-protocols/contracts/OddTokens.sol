@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {ERC1967Proxy} from "@openzeppelin/contracts/proxy/ERC1967/ERC1967Proxy.sol";
 import {ERC20} from "@openzeppelin/contracts/token/ERC20/ERC20.sol";
+import {ERC4626} from "@openzeppelin/contracts/token/ERC20/extensions/ERC4626.sol";
 import {ERC20Upgradeable} from "@openzeppelin/contracts-upgradeable/token/ERC20/ERC20Upgradeable.sol";
 import {ERC20 as SoladyERC20} from "solady/src/tokens/ERC20.sol";
 import {WETH as SoladyWETH} from "solady/src/tokens/WETH.sol";
@@ -147,5 +148,28 @@ contract NarrowToken {
 
     function balanceOf(address holder) external view returns (uint256) {
         return _balances[holder];
+    }
+}
+
+/// @notice A vault that says whatever it is told a share converts to, or nothing at all.
+contract InflatedVault is ERC4626 {
+    uint256 public inflationE18 = 1e18;
+    bool public stopped;
+
+    error Stopped();
+
+    constructor(ERC20 token) ERC20("Inflated", "INF") ERC4626(token) {}
+
+    function inflate(uint256 inflationE18_) external {
+        inflationE18 = inflationE18_;
+    }
+
+    function stop() external {
+        stopped = true;
+    }
+
+    function convertToAssets(uint256 shares) public view override returns (uint256) {
+        require(!stopped, Stopped());
+        return super.convertToAssets(shares) * inflationE18 / 1e18;
     }
 }
