@@ -25,13 +25,17 @@ _SQRT_2PI: Final = float(np.sqrt(2.0 * np.pi))
 class Greeks:
     """Sensitivities of one option per unit of the underlying.
 
-    delta: USD per USD of forward; gamma: delta per USD; vega: USD per 1.00 of volatility; theta: USD per year.
+    delta: USD per USD of forward; gamma: delta per USD; vega: USD per 1.00 of volatility; theta: USD per year; rho: USD
+    per 1.00 of a discount rate, the forward held; vanna: delta per 1.00 of volatility; volga: vega per 1.00 of it.
     """
 
     delta: Floats
     gamma: Floats
     vega: Floats
     theta: Floats
+    rho: Floats
+    vanna: Floats
+    volga: Floats
 
 
 def _d1(forward: Floats, strike: Floats, deviation: Floats) -> Floats:
@@ -70,13 +74,18 @@ def greeks(
     f, k, t, v = _arrays(forward, strike, years, volatility)
     root = np.sqrt(t)
     d1 = _d1(f, k, v * root)
+    d2 = d1 - v * root
+    vega = f * np.exp(-0.5 * d1 * d1) / _SQRT_2PI * root
     density = np.exp(-0.5 * d1 * d1) / _SQRT_2PI
     delta = np.where(np.asarray(is_call, dtype=bool), ndtr(d1), ndtr(d1) - 1.0)
     return Greeks(
         delta=delta,
         gamma=density / (f * v * root),
-        vega=f * density * root,
+        vega=vega,
         theta=-f * density * v / (2.0 * root),
+        rho=-t * value(f, k, t, v, is_call),
+        vanna=-density * d2 / v,
+        volga=vega * d1 * d2 / v,
     )
 
 
