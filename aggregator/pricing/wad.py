@@ -97,3 +97,18 @@ def implied_volatility_wad(price: int, seconds: int, forward: int, strike: int, 
             "check its mark and its forward"
         )
     return _wad(found)
+
+
+def delta_wad(seconds: int, volatility: int, forward: int, strike: int, is_call: bool) -> int:
+    """Undiscounted delta of a European option to its forward; a step at the strike without time or volatility.
+
+    Raises InputError when the forward or the strike is not above zero.
+    """
+    if min(forward, strike) <= 0:
+        raise InputError("an option's delta needs a forward and a strike above zero; correct it")
+    deviation = _real(volatility) * math.sqrt(seconds / YEAR_S)
+    if deviation == 0:
+        inside = forward > strike if is_call else forward < strike
+        return (WAD if is_call else -WAD) if inside else 0
+    d1 = math.log(_real(forward) / _real(strike)) / deviation + deviation / 2
+    return _wad(float(ndtr(d1))) - (0 if is_call else WAD)

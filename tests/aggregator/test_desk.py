@@ -74,6 +74,21 @@ def test_a_butterfly_risks_at_most_what_it_costs() -> None:
     assert butterfly.classes[0].scan_risk_e6 * 10**14 <= butterfly.equity_e20 * 1001 // 1000
 
 
+def test_a_vertical_risks_at_most_its_width() -> None:
+    """Short the 3000 call, long the 3500: scan risk and the value owed are at most the 500 between the strikes."""
+    spread = health({f"{NEAR}-3000-C": -1.0, f"{NEAR}-3500-C": 1.0})
+    assert spread.classes[0].scan_risk_e6 * 10**14 - spread.equity_e20 <= 500 * 10**20
+    assert spread.classes[0].scan_risk_e6 < scan({f"{NEAR}-3000-C": -1.0})
+
+
+def test_a_short_strangle_needs_less_than_the_straddle_and_than_its_legs() -> None:
+    """Strikes further apart lose less, and one move cannot hurt both legs."""
+    strangle = {f"{NEAR}-3500-C": -1.0, f"{NEAR}-2500-P": -1.0}
+    straddle = {f"{NEAR}-3000-C": -1.0, f"{NEAR}-3000-P": -1.0}
+    assert scan(strangle) < scan(straddle)
+    assert scan(strangle) < sum(scan({leg: -1.0}) for leg in strangle)
+
+
 def test_a_calendar_spread_nets_but_is_not_free() -> None:
     """Near and far volatility move by different amounts, so some risk stays, far below that of one leg."""
     spread = scan({f"{NEAR}-3000-C": -1.0, f"{FAR}-3000-C": 1.0})

@@ -18,6 +18,7 @@ from aggregator.margin.rulebooks.derive import (
     DeriveStandard,
 )
 from aggregator.margin.rulebooks.derive_pmrm2 import Scenario, VolShock
+from aggregator.margin.rulebooks.simm import Factor, Simm, SimmParameters
 from aggregator.margin.rulebooks.venues import Aave, Drift, Dydx, Native, Synthetix
 from aggregator.margin.rulebooks.wad import WAD
 from aggregator.model.errors import ConfigError, PolicyError
@@ -194,6 +195,37 @@ def _derive_pm2(name: str, table: Table) -> Rulebook:
     )
 
 
+def _factor(underlying: str, table: Table) -> Factor:
+    return Factor(
+        name=underlying,
+        bucket=table.text("bucket") if table.has("bucket") else None,
+        weight_e6=table.scaled("weight", PPM),
+        threshold_e6=table.scaled("threshold", PPM, "0"),
+    )
+
+
+def _signed_rate(table: Table, key: str, default: str | None = None) -> int:
+    value = table.decimal(key, default) * PPM
+    if value != value.to_integral_value():
+        table.fail(key, "has more than 6 decimals; shorten it")
+    return int(value)
+
+
+def _gamma(table: Table) -> tuple[tuple[str, str], int]:
+    pair = table.texts("between")
+    if len(pair) != 2:
+        table.fail("between", "does not name two buckets; name two")
+    return (pair[0], pair[1]), _signed_rate(table, "gamma")
+
+
+def _simm(name: str, table: Table) -> Rulebook:
+    factors = table.named("factors", _factor)
+    rho = table.named("buckets", lambda _, row: _signed_rate(row, "rho"))
+    gamma = dict(table.tables("correlations", _gamma))
+    parameters = SimmParameters(factors, rho, gamma, _signed_rate(table, "residual_rho", "0"))
+    return Simm(name, parameters, table.texts("cash"))
+
+
 KINDS: Final[Mapping[str, Callable[[str, Table], Rulebook]]] = {
     "native": _native,
     "aave-v3": _aave,
@@ -203,6 +235,7 @@ KINDS: Final[Mapping[str, Callable[[str, Table], Rulebook]]] = {
     "derive-srm": _derive_srm,
     "derive-pm1": _derive_pm1,
     "derive-pm2": _derive_pm2,
+    "simm-delta": _simm,
 }
 
 
