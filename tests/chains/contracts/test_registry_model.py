@@ -122,7 +122,10 @@ class Driver:
         self.now += rng.choice([0, 1, 1, 5, 40])
         self.now = max(self.now, await self.world.now() + 1)
         venue, other = rng.choice(self.world.venues), rng.choice(self.world.venues)
-        amount = rng.choice([0, 1, 1, rng.randrange(1, 900), rng.randrange(1, 100), rng.randrange(1, 100)])
+        free = max(0, model.firm(Level.IM, self.now) - model.pledged)
+        own = model.line(venue).pledged
+        edge = rng.choice([free, free + 1, own, own + 1])
+        amount = rng.choice([0, 1, edge, edge, rng.randrange(1, 900), *(rng.randrange(1, 100) for _ in "ab")])
         if action in {"submit", "replay"}:
             done, expected = await self.submit(venue, again=action == "replay")
         elif action == "pledge":

@@ -44,9 +44,7 @@ async def test_the_same_collateral_cannot_back_two_venues(world: World) -> None:
         "amount": 700 * USD,
         "total": 700 * USD,
     }
-    with pytest.raises(
-        RefusedError, match=r"would be 1,001\.00 USD over all venues and 1,000\.00 USD"
-    ):
+    with pytest.raises(RefusedError, match=r"would be 1,001\.00 USD over all venues and 1,000\.00 USD"):
         await pledge(world, b, 301)
     await pledge(world, b, 300)
     with pytest.raises(RefusedError, match="OverPledged"):
