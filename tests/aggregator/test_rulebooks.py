@@ -176,3 +176,26 @@ def test_a_bad_file_is_refused_by_name(reason: str, text: str) -> None:
     """Each mistake gets one sentence that names the file and the key."""
     with pytest.raises(ConfigError, match=reason):
         parse_rulebook(text, "mine.toml")
+
+
+def test_span_reads_the_policys_arrays() -> None:
+    """10 ETH scan to 16 % of 30,000 USD; short options pay the minimum; ETH against BTC is credited."""
+    coins = run("span", PLAIN)
+    assert coins.mm.requirement_e6 == 4800 * 10**6
+    assert coins.im.requirement_e6 == 5280 * 10**6
+    assert coins.mm.binding == "ETH: price down 3/3, volatility up"
+    far = run("span", {"ETH-20270214-4000-C": -0.001, f"USDC@{ONE}": 100.0})
+    assert far.mm.requirement_e6 >= 30_000
+    pair = {f"ETH@{ONE}": 20.0, "BTC-PERP": -1.0, "USD": 60_000.0}
+    alone = run("span", {f"ETH@{ONE}": 20.0}).mm.requirement_e6
+    other = run("span", {"BTC-PERP": -1.0, "USD": 60_000.0}).mm.requirement_e6
+    assert run("span", pair).mm.requirement_e6 < (alone + other) * 6 // 10
+    same = run("span", {**pair, "BTC-PERP": 1.0, "USD": -60_000.0}).mm.requirement_e6
+    assert same > (alone + other) * 9 // 10
+
+
+def test_a_calendar_pays_spans_intra_commodity_charge() -> None:
+    """Long the near tier and short the far one: the charge is on the matched delta."""
+    calendar = run("span", {"ETH-20270214-3000-C": 1.0, "ETH-20270415-3000-C": -1.0, f"USDC@{ONE}": 1000.0})
+    assert "intra 0.00" not in calendar.mm.lines[0]
+    assert "intra 0.00" in run("span", {"ETH-20270214-3000-C": 1.0, f"USDC@{ONE}": 1000.0}).mm.lines[0]

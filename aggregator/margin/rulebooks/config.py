@@ -9,7 +9,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any, Final, TypeVar
 
-from aggregator.margin.rulebooks import aave, derive_pmrm1, derive_pmrm2, derive_srm, drift, dydx, synthetix
+from aggregator.margin.rulebooks import (
+    aave,
+    derive_pmrm1,
+    derive_pmrm2,
+    derive_srm,
+    drift,
+    dydx,
+    span,
+    synthetix,
+)
 from aggregator.margin.rulebooks.base import Rulebook
 from aggregator.margin.rulebooks.derive import (
     CollateralTerms,
@@ -19,6 +28,7 @@ from aggregator.margin.rulebooks.derive import (
 )
 from aggregator.margin.rulebooks.derive_pmrm2 import Scenario, VolShock
 from aggregator.margin.rulebooks.simm import Factor, Simm, SimmParameters
+from aggregator.margin.rulebooks.span_book import ClassTerms, Span
 from aggregator.margin.rulebooks.venues import Aave, Drift, Dydx, Native, Synthetix
 from aggregator.margin.rulebooks.wad import WAD
 from aggregator.model.errors import ConfigError, PolicyError
@@ -226,6 +236,42 @@ def _simm(name: str, table: Table) -> Rulebook:
     return Simm(name, parameters, table.texts("cash"))
 
 
+def _intra(table: Table) -> span.IntraSpread:
+    return span.IntraSpread(
+        table.integer("tier_a", 1, 99), table.integer("tier_b", 1, 99), table.scaled("charge", PPM)
+    )
+
+
+def _span_class(_: str, table: Table) -> ClassTerms:
+    days = table.decimals("tier_days")
+    if list(days) != sorted(set(days)) or any(day != int(day) or day <= 0 for day in days):
+        table.fail("tier_days", "is not a list of ascending whole days; correct it")
+    return ClassTerms(
+        tuple(int(day) for day in days),
+        table.tables("spreads", _intra),
+        table.scaled("short_option_minimum", PPM),
+    )
+
+
+def _credit(table: Table) -> span.InterSpread:
+    pair = table.texts("between")
+    deltas = table.decimals("deltas")
+    if len(pair) != 2 or len(deltas) != 2:
+        table.fail("between", "does not name two classes with two deltas; name two")
+    legs = [span.Leg(name, int(deltas[n] * span.DELTA), 1 - 2 * n) for n, name in enumerate(pair)]
+    return span.InterSpread((legs[0], legs[1]), table.scaled("credit", PPM))
+
+
+def _span(name: str, table: Table) -> Rulebook:
+    return Span(
+        name,
+        table.named("classes", _span_class),
+        table.tables("credits", _credit),
+        table.texts("cash"),
+        table.scaled("initial_ratio", PPM, "1"),
+    )
+
+
 KINDS: Final[Mapping[str, Callable[[str, Table], Rulebook]]] = {
     "native": _native,
     "aave-v3": _aave,
@@ -236,6 +282,7 @@ KINDS: Final[Mapping[str, Callable[[str, Table], Rulebook]]] = {
     "derive-pm1": _derive_pm1,
     "derive-pm2": _derive_pm2,
     "simm-delta": _simm,
+    "span": _span,
 }
 
 
