@@ -15,7 +15,7 @@ from aggregator.model.policy import Level
 
 USD_E8 = 10**8
 
-STABLES = aave.EMode(1, 9800, 9850)
+STABLES = aave.EMode(1, 9800, 9800)
 DAI = aave.Reserve("DAI", 18, USD_E8, 7500, 8000, supplied=100 * WAD, category=1)
 USDC = aave.Reserve("USDC", 6, USD_E8, 8000, 8500, debt=98 * 10**6, category=1)
 WETH = aave.Reserve("WETH", 18, 2000 * USD_E8, 8000, 8250, supplied=WAD, category=2)
@@ -26,7 +26,7 @@ def test_aave_e_mode_lets_98_of_100_be_borrowed() -> None:
     inside = aave.account_data([DAI, USDC], STABLES)
     assert (inside.ltv_bps, inside.available_e8, inside.debt_e8) == (9800, 0, 98 * USD_E8)
     assert aave.account_data([DAI], STABLES).available_e8 == 98 * USD_E8
-    assert inside.health_e18 == (9850 * WAD + 4900) // 9800
+    assert inside.health_e18 == WAD
     outside = aave.account_data([DAI, USDC])
     assert outside.health_e18 is not None
     assert outside.health_e18 < WAD
@@ -182,7 +182,7 @@ SNX_PERP = synthetix.PerpMarket("ETH", 2000 * WAD, 1000 * WAD, 2 * WAD, WAD // 1
 def test_synthetix_discounts_match_the_markets_own_test() -> None:
     """synthetix-v3 Margins.multiCollateral.test.ts: 240,000 USD of snxBTC and 1,400,000 of snxETH, 5 % off each.
 
-    Its 50 ETH position needs 11,500 USD: (50/1000 x 2 + 1 %) of 100,000 and the minimum of 500.
+    Its 50 ETH position needs 11,500 USD by hand: (50/1000 x 2 + 1 %) of 100,000 and the minimum of 500.
     """
     held = [SNX_BTC, SNX_ETH]
     assert sum(one.value for one in held) == 1_640_000 * WAD
