@@ -5,7 +5,15 @@ from __future__ import annotations
 import subprocess
 import sys
 
-ALL = (["bench.constraints"], ["bench.proofs", "--snarkjs"], ["bench.gas"], ["bench.reads"])
+ALL = (
+    ["bench.constraints"],
+    ["bench.proofs", "--snarkjs"],
+    ["bench.gas"],
+    ["bench.reads"],
+    ["bench.relay"],
+    ["bench.mutation"],
+    ["bench.table"],
+)
 
 if __name__ == "__main__":
     for arguments in ALL:

@@ -55,6 +55,7 @@ def table() -> str:
         f"| submit, 2 attestors, first of an account | {gas['submit']['firstOfAccount2Attestors']:,} | `bench.gas` |",
         f"| submit, 3 attestors, later | {gas['submit']['next3Attestors']:,} | `bench.gas` |",
         f"| pledge, first / later | {gas['pledge']['first']:,} / {gas['pledge']['next']:,} | `bench.gas` |",
+        f"| release | {gas['release']:,} | `bench.gas` |",
         "",
         f"| reading {reads['balances']} balances | HTTP exchanges | loopback | 20 ms an exchange | command |",
         "|---|---|---|---|---|",
