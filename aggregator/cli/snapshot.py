@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from aggregator.model.snapshot import Snapshot
+    from chains.balances import Evidence
 
 
 @click.group()
@@ -33,6 +34,13 @@ def snapshot() -> None:
     help="The second to read at (Unix time).  [default: the last that is final everywhere]",
 )
 @click.option("--out", type=click.Path(path_type=Path), help="Also write the snapshot to this file.")
+@click.option(
+    "--evidence",
+    "evidence_path",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Write what `counterfoil snapshot verify` needs to prove the readings again.",
+)
 @click.option("--incomplete", is_flag=True, help="Keep a snapshot from which something is missing.")
 @networks_option
 @settings_options
@@ -42,6 +50,7 @@ def take(
     account: str,
     cut: int | None,
     out: Path | None,
+    evidence_path: Path | None,
     incomplete: bool,
     network_paths: tuple[str, ...],
 ) -> None:
@@ -53,7 +62,7 @@ def take(
     from aggregator.cli.cut import settled_cut
     from aggregator.cli.snapshot_views import render_snapshot
     from aggregator.model.snapshot import encode_snapshot, snapshot_json
-    from chains.balances import take_snapshot
+    from chains.balances import encode_evidence, take_snapshot_with_evidence
 
     networks = chosen_networks(network_paths)
     now = int(time.time())
@@ -65,8 +74,8 @@ def take(
                 f"account {account!r} has no address; run: counterfoil account link {account} --address 0x..."
             )
 
-        async def read() -> Snapshot:
-            return await take_snapshot(
+        async def read() -> tuple[Snapshot, Evidence]:
+            return await take_snapshot_with_evidence(
                 networks,
                 account_id=holder.account_id,
                 sub_account=holder.sub_account,
@@ -75,12 +84,14 @@ def take(
             )
 
         with settings.step(f"Reading {len(holders)} addresses on {len(networks)} networks"):
-            taken = asyncio.run(read())
+            taken, evidence = asyncio.run(read())
         if not incomplete:
             taken.require_complete()
         document = encode_snapshot(taken)
         if out is not None:
             write_document(out, document)
+        if evidence_path is not None:
+            write_document(evidence_path, encode_evidence(evidence))
         key = store.add_snapshot(
             document, account=account, cut_time=taken.cut_time, complete=taken.complete, now=now
         )
@@ -107,3 +118,37 @@ def show(settings: Settings, document: str) -> None:
         render_snapshot(console, taken)
 
     settings.show(snapshot_json(taken), render)
+
+
+@snapshot.command()
+@click.argument("document", metavar="SNAPSHOT")
+@click.argument("evidence_path", metavar="EVIDENCE", type=click.Path(path_type=Path))
+@click.option(
+    "--networks",
+    "network_paths",
+    multiple=True,
+    metavar="PATH",
+    help="Also compare tokens, pools and layouts with this network file or folder; may be repeated.",
+)
+@settings_options
+@pass_settings
+def verify(settings: Settings, document: str, evidence_path: Path, network_paths: tuple[str, ...]) -> None:
+    """Prove the proven readings of SNAPSHOT again from the hashes of its blocks and the file EVIDENCE.
+
+    No chain is asked. Whether a block with such a hash is on its chain, and whether a token's code uses the
+    layout that is listed, is for the reader to judge.
+    """
+    from aggregator.cli.evidence_views import evidence_json, render_evidence
+    from aggregator.model.snapshot import parse_snapshot
+    from aggregator.store import read_whole
+    from chains.balances import parse_evidence, require_described, verify_evidence
+
+    taken = parse_snapshot(read_document(settings, "snapshot", document))
+    report = verify_evidence(taken, parse_evidence(read_whole(evidence_path, "the evidence")))
+    described = bool(network_paths)
+    if described:
+        require_described(taken, chosen_networks(network_paths))
+    settings.show(
+        evidence_json(taken, report, described=described),
+        lambda console: render_evidence(console, taken, report, described=described),
+    )

@@ -57,6 +57,11 @@ def completeness_lines(snapshot: Snapshot) -> list[str]:
             f"Complete: {len(snapshot.readings)} readings on {len(snapshot.anchors)} chains, {count} of them proven "
             f"against the state root; blocks lie {snapshot.time_skew_s} s apart."
         ]
+    return missing_lines(snapshot)
+
+
+def missing_lines(snapshot: Snapshot) -> list[str]:
+    """One line per thing that could not be read; none when the snapshot is complete."""
     lines = [
         f"NOT COMPLETE: chain {failed.chain} is missing: {failed.reason}" for failed in snapshot.failed_chains
     ]
