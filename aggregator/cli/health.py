@@ -18,15 +18,41 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("snapshot")
 @click.option("--policy", "policy_name", required=True, help="The policy to value under: a file, id or name.")
+@click.option(
+    "--rulebook",
+    "rulebook_names",
+    metavar="A,B,C",
+    help="Show these rulebooks side by side instead, by their names.",
+)
+@click.option(
+    "--rulebooks",
+    "rulebook_paths",
+    multiple=True,
+    metavar="PATH",
+    help=(
+        "A rulebook file or a folder of them; may be repeated.  "
+        "[default: $COUNTERFOIL_RULEBOOKS or configs/rulebooks]"
+    ),
+)
 @click.option("--explain", "in_words", is_flag=True, help="Show the arithmetic of every number.")
 @click.option("--expired", is_flag=True, help="Allow a policy past its end; its prices are old.")
 @settings_options
 @pass_settings
-def health(settings: Settings, snapshot: str, policy_name: str, in_words: bool, expired: bool) -> None:
+def health(
+    settings: Settings,
+    snapshot: str,
+    policy_name: str,
+    rulebook_names: str | None,
+    rulebook_paths: tuple[str, ...],
+    in_words: bool,
+    expired: bool,
+) -> None:
     """Show equity, requirement and excess of an account.
 
     SNAPSHOT is a file, an id in the store, or an account's name for its newest one. A snapshot from which
     something is missing is shown part by part, without totals, and ends with exit code 3.
+
+    A rulebook says what the account would need at a venue (docs/rulebooks.md); only the native one can be proven.
     """
     from aggregator.cli.report_views import report_tables
     from aggregator.cli.snapshot_views import completeness_lines, readings_table
@@ -53,7 +79,18 @@ def health(settings: Settings, snapshot: str, policy_name: str, in_words: bool, 
             taken.require_complete()
         except IncompleteSnapshotError as error:
             settings.fail_after_answer(error)
-    report = make_report(policy, positions_by_id(policy, taken.positions))
+    positions = positions_by_id(policy, taken.positions)
+    report = make_report(policy, positions)
+    if rulebook_names is not None:
+        from aggregator.cli.rulebooks import compare, render_rulebooks, rulebooks_json
+        from aggregator.margin.rulebooks import book_of
+
+        compared = compare(rulebook_names, rulebook_paths, book_of(policy, positions))
+        settings.show(
+            {"complete": True, "report": to_json(report), "rulebooks": rulebooks_json(compared)},
+            lambda console: render_rulebooks(console, compared, in_words=in_words),
+        )
+        return
 
     def render(console: Console) -> None:
         for table in report_tables(report):
