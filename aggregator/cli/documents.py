@@ -29,7 +29,7 @@ def read_document(settings: Settings, kind: str, name: str) -> bytes:
 
 
 def read_policy(settings: Settings, name: str) -> Policy:
-    """The policy called `name`, checked against W1-W6; raises InputError or PolicyError."""
+    """The policy called `name`, checked against W1-W7; raises InputError or PolicyError."""
     from aggregator.policy import parse_policy
 
     return parse_policy(read_document(settings, "policy", name))

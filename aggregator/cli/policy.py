@@ -151,13 +151,13 @@ def _next_epoch(store: Store, name: str) -> int:
 @settings_options
 @pass_settings
 def check(settings: Settings, document: str) -> None:
-    """Check that POLICY (a file, or an id or name in the store) keeps rules W1-W6, and print its root."""
+    """Check that POLICY (a file, or an id or name in the store) keeps rules W1-W7, and print its root."""
     made = read_policy(settings, document)
     root = policy_root(made)
 
     def render(console: Console) -> None:
         render_summary(console, made, root)
-        console.print("Rules W1-W6 hold.")
+        console.print("Rules W1-W7 hold.")
 
     settings.show(_summary(made, root), render)
 

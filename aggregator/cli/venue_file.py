@@ -122,7 +122,7 @@ def _coverages(fields: JsonObject) -> tuple[str, ...]:
 
 
 def _policies(fields: JsonObject, folder: Path) -> dict[int, PolicyHeader]:
-    """Each policy document is checked against W1-W6 here: its root is only worth what its numbers are."""
+    """Each policy document is checked against W1-W7 here: its root is only worth what its numbers are."""
     headers: dict[int, PolicyHeader] = {}
     for name in fields.texts("policies"):
         policy = parse_policy(read_whole(folder / name, "the policy"))
