@@ -219,6 +219,14 @@ def test_standard_margin_matches_the_published_cases(
         assert sum(part.amount for part in result.parts) == result.margin
 
 
+def test_collateral_alone_is_bound_by_its_haircut() -> None:
+    """Base assets count at 80 %: the rest is required, and says so. Cash alone requires nothing."""
+    result = derive_srm.margin(_srm(base=w("1")), Level.MM)
+    assert result.mark_to_market > result.margin
+    assert result.binding == "haircut on base assets"
+    assert derive_srm.margin(_srm(cash="5"), Level.MM).binding == "nothing is required"
+
+
 def test_a_wrong_parameter_is_noticed() -> None:
     """The published cases are sharp: each parameter they touch moves a result when it is off by a thousandth."""
     moved = set()

@@ -181,10 +181,12 @@ def margin(portfolio: SrmPortfolio, level: Level) -> DeriveMargin:
         parts += more
         worth += value
     kept = tuple(part for part in parts if part.amount)
+    total = sum(part.amount for part in parts)
     deciding = min((part for part in kept if part.amount < 0), key=lambda part: part.amount, default=None)
+    otherwise = "haircut on base assets" if worth > total else "nothing is required"
     return DeriveMargin(
-        margin=sum(part.amount for part in parts),
+        margin=total,
         mark_to_market=worth,
-        binding=deciding.name if deciding is not None else "nothing is required",
+        binding=deciding.name if deciding is not None else otherwise,
         parts=kept,
     )
