@@ -1,4 +1,4 @@
-"""The solvency statement as constraints (docs/protocol.md, S1-S13).
+"""The solvency statement as constraints (docs/protocol.md, S1-S11 and M1-M7).
 
 Public: accountId, commitment, policyRoot, requirementAndLevel, context. The prover knows a holder key, slots, policy
 leaves with paths, and claimed bounds L_k, C_g, R, such that the account's excess under the policy is at least the
