@@ -1,0 +1,45 @@
+"""A real PostgreSQL for tests: one server for the session, one empty database for each that asks.
+
+Import the fixtures `postgres` and `postgres_url` where they are needed.
+"""
+
+from __future__ import annotations
+
+import importlib
+import uuid
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+
+def _start(folder: Path) -> Any:
+    with warnings.catch_warnings():
+        # The package asks for a runtime directory at import and takes the temporary one where there is none.
+        warnings.simplefilter("ignore")
+        get_server = importlib.import_module("pgserver").get_server
+        return get_server(folder, cleanup_mode="stop")
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The libpq URI of the session's server, which listens on a socket file only."""
+    server = _start(tmp_path_factory.mktemp("pg"))
+    try:
+        yield str(server.get_uri())
+    finally:
+        server.cleanup()
+
+
+@pytest.fixture
+def postgres_url(postgres: str) -> Iterator[str]:
+    """The SQLAlchemy URL of an empty database, which is dropped after the test."""
+    name = f"t{uuid.uuid4().hex}"
+    with psycopg.connect(postgres, autocommit=True) as admin:
+        admin.execute(f'CREATE DATABASE "{name}"')
+    yield postgres.replace("postgresql://", "postgresql+psycopg://").replace("/postgres?", f"/{name}?")
+    with psycopg.connect(postgres, autocommit=True) as admin:
+        admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
