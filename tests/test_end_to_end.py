@@ -137,7 +137,7 @@ async def test_each_verifier_refuses_each_mutated_input(scene: Scene) -> None:
 async def test_a_proof_cannot_be_replayed(scene: Scene) -> None:
     submission = submission_of(await scene.bundle(scene.world.venues[0], 1000 * USD))
     await scene.world.submit(submission)
-    with pytest.raises(RefusedError, match="AlreadySubmitted"):
+    with pytest.raises(RefusedError, match="NotNewer"):
         await scene.world.submit(submission)
 
 

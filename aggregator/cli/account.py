@@ -113,7 +113,7 @@ def link(
     Without --key-file and --signature nothing is stored: the message to sign is printed, for any wallet
     that signs EIP-712 typed data.
     """
-    from aggregator.cli.linking import checked_link, message_to_sign, sign_with_key_file
+    from aggregator.service.linking import checked_link, message_to_sign, sign_with_key_file
 
     now = int(time.time())
     with settings.home.store() as store:

@@ -35,8 +35,8 @@ def request(settings: Settings, snapshot: str, policy: str, out: Path) -> None:
 
     The file shows the attestor the positions; give it to nobody else.
     """
-    from aggregator.cli.attestation_files import RequestFile, encode_request
-    from aggregator.cli.proving import attestation_request
+    from aggregator.service.attestation_files import RequestFile, encode_request
+    from aggregator.service.proving import attestation_request
     from aggregator.store import write_whole
 
     priced = read_policy(settings, policy)
@@ -89,10 +89,10 @@ def sign(
     """
     from eth_account import Account as EthAccount
 
-    from aggregator.cli.attestation_files import attestation_json, parse_request
-    from aggregator.cli.linking import check_link
     from aggregator.model.strictjson import canonical_json
+    from aggregator.service.attestation_files import attestation_json, parse_request
     from aggregator.service.attestor import attest
+    from aggregator.service.linking import check_link
     from aggregator.store import read_secret, read_whole, write_whole
     from chains.balances import take_snapshot
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
-import os
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -31,27 +28,14 @@ def networks_option(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def chosen_networks(paths: tuple[str, ...]) -> tuple[Network, ...]:
-    """The networks at `paths`, in order of chain id; raises ConfigError for a bad file or a chain named twice."""
-    from aggregator.model.errors import ConfigError
-    from chains.networks import load_network, load_networks
+    """`aggregator.service.networks.chosen_networks`, loaded when it is used."""
+    from aggregator.service import networks
 
-    found: list[Network] = []
-    for path in paths or (os.environ.get(VARIABLE) or DEFAULT_FOLDER,):
-        found += load_networks(path) if Path(path).is_dir() else [load_network(path)]
-    found.sort(key=lambda network: network.chain_id)
-    for first, second in itertools.pairwise(found):
-        if first.chain_id == second.chain_id:
-            raise ConfigError(
-                f"{first.source} and {second.source} both describe {first.chain}; give one of them"
-            )
-    return tuple(found)
+    return networks.chosen_networks(paths)
 
 
 def network_of(networks: Sequence[Network], chain: str) -> Network:
-    """The network with the CAIP-2 id `chain`; raises ConfigError when none of them has it."""
-    from aggregator.model.errors import ConfigError
+    """`aggregator.service.networks.network_of`, loaded when it is used."""
+    from aggregator.service import networks as service
 
-    for network in networks:
-        if network.chain == chain:
-            return network
-    raise ConfigError(f"no network file describes {chain}; add one with --networks")
+    return service.network_of(networks, chain)

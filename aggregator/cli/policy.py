@@ -94,10 +94,10 @@ def build(
     network_paths: tuple[str, ...],
 ) -> None:
     """Build a policy from SPEC (TOML, see configs/policies) with prices from the networks' feeds, and store it."""
-    from aggregator.cli.cut import settled_cut
     from aggregator.policy import encode_policy
     from aggregator.policy.build import build_policy
     from aggregator.policy.spec import parse_spec
+    from aggregator.service.cut import settled_cut
     from aggregator.store import read_whole
     from chains.oracles import read_market
 

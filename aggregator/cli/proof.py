@@ -102,11 +102,11 @@ def make(
 
     The proof is for one venue and one registry, and shows nothing of the positions.
     """
-    from aggregator.cli.attestation_files import parse_attestation
-    from aggregator.cli.linking import parse_address, parse_caip10
-    from aggregator.cli.proving import Audience, make_proof
-    from aggregator.cli.venue_file import parse_usd
     from aggregator.model.policy import Level
+    from aggregator.service.attestation_files import parse_attestation
+    from aggregator.service.linking import parse_address, parse_caip10
+    from aggregator.service.proving import Audience, make_proof
+    from aggregator.service.venue_file import parse_usd
     from aggregator.store import read_whole
     from circuits.bundle import bundle_json, encode_bundle
 
@@ -176,9 +176,9 @@ def verify(
     This checks the proof, its expiry and, with --venue, its audience. Whether attestors, policy and freshness
     are acceptable is for `counterfoil venue check`.
     """
-    from aggregator.cli.linking import parse_address
     from aggregator.cli.verifying import accepted_key, verify_with
     from aggregator.model.errors import WrongAudienceError
+    from aggregator.service.linking import parse_address
     from circuits.bundle import bundle_json, parse_bundle
 
     bundle = parse_bundle(read_document(settings, "bundle", document))
@@ -230,7 +230,7 @@ def verify(
 @pass_settings
 def export_key(settings: Settings, circuit: str, proving_key: Path | None, out: Path | None) -> None:
     """Show the verification key of a circuit, which venues and registries accept proofs by."""
-    from aggregator.cli.proving import proving_key as open_or_make
+    from aggregator.service.proving import proving_key as open_or_make
     from aggregator.store import write_whole
     from circuits.artifacts import ready
     from circuits.formats.snarkjs import encode_verification_key

@@ -59,9 +59,9 @@ def take(
     Each chain is read at its last final block at or before the cut. What could not be read is named, never
     counted as zero; such a snapshot is only kept with --incomplete, and no proof is made of it.
     """
-    from aggregator.cli.cut import settled_cut
     from aggregator.cli.snapshot_views import render_snapshot
     from aggregator.model.snapshot import encode_snapshot, snapshot_json
+    from aggregator.service.cut import settled_cut
     from chains.balances import encode_evidence, take_snapshot_with_evidence
 
     networks = chosen_networks(network_paths)

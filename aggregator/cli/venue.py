@@ -94,8 +94,8 @@ def check(
 
     Every condition is listed. One that fails ends the command with the exit code of its reason.
     """
-    from aggregator.cli.venue_file import load_venue
     from aggregator.service.venue import check_bundle
+    from aggregator.service.venue_file import load_venue
     from circuits.bundle import parse_bundle
 
     rules = load_venue(venue_file)
@@ -153,8 +153,8 @@ def pledge(
     The bundle is checked first. The registry refuses what is not proven, not fresh, or pledged already.
     """
     from aggregator.cli.relaying import outcome_json, relay_settings, render_outcome, send
-    from aggregator.cli.venue_file import load_venue, parse_usd
     from aggregator.service.venue import check_bundle, require
+    from aggregator.service.venue_file import load_venue, parse_usd
     from chains.contracts.registry import pledge_call
     from chains.relayer import Call, load_signer
     from circuits.bundle import parse_bundle

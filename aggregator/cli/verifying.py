@@ -6,8 +6,8 @@ import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aggregator.cli.venue_file import read_verification_key
 from aggregator.model.errors import InputError, ProofRefusedError
+from aggregator.service.venue_file import read_verification_key
 from circuits.artifacts import ready
 from circuits.bundle import Bundle
 from circuits.formats.snarkjs import encode_verification_key

@@ -10,12 +10,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from aggregator.cli.venue_file import parse_usd
 from aggregator.fixed import parse_decimal
 from aggregator.model.errors import ConfigError, InputError
 from aggregator.model.policy import Level
 from aggregator.model.strictjson import JsonObject
 from aggregator.policy.spec import PolicySpec, parse_spec
+from aggregator.service.venue_file import parse_usd
 from aggregator.store import read_whole
 
 DEFAULT_FILE: Final = Path(__file__).resolve().parents[3] / "configs" / "demo.toml"

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from aggregator.cli import tables
-from aggregator.cli.cut import settled_cut
 from aggregator.cli.demo.stage import Stage
 from aggregator.cli.demo.story import (
     RELAYER,
@@ -28,7 +27,6 @@ from aggregator.cli.demo.story import (
 )
 from aggregator.cli.demo.world import World
 from aggregator.cli.proof import VERIFIERS
-from aggregator.cli.proving import Audience, attestation_request, make_proof
 from aggregator.cli.snapshot_views import completeness_lines, readings_table
 from aggregator.cli.tables import Table
 from aggregator.fixed import format_decimal, parse_decimal
@@ -43,6 +41,8 @@ from aggregator.model.policy import Level
 from aggregator.model.snapshot import encode_snapshot, parse_snapshot
 from aggregator.model.units import USD_SCALE
 from aggregator.policy.build import build_policy
+from aggregator.service.cut import settled_cut
+from aggregator.service.proving import Audience, attestation_request, make_proof
 from aggregator.service.submission import submission_of
 from aggregator.store import StoredSnapshot
 from chains.oracles import read_market

@@ -10,12 +10,9 @@ from eth_account import Account as EthAccount
 from eth_account.signers.local import LocalAccount
 
 from aggregator.cli import tables
-from aggregator.cli.cut import settled_cut
 from aggregator.cli.demo.stage import Stage
 from aggregator.cli.demo.world import LocalChain, World, deploy_assets, fund
-from aggregator.cli.linking import checked_link
 from aggregator.cli.proof import VERIFIERS
-from aggregator.cli.proving import Audience, attestation_request, make_proof, proving_key
 from aggregator.cli.report_views import assets_table, chains_table, classes_table, summary_table
 from aggregator.cli.snapshot_views import anchors_table, completeness_lines, readings_table
 from aggregator.cli.tables import Table, sentence_case
@@ -28,6 +25,9 @@ from aggregator.model.snapshot import Snapshot, encode_snapshot, parse_snapshot
 from aggregator.policy import encode_policy
 from aggregator.policy.build import build_policy
 from aggregator.service.attestor import attest
+from aggregator.service.cut import settled_cut
+from aggregator.service.linking import checked_link
+from aggregator.service.proving import Audience, attestation_request, make_proof, proving_key
 from aggregator.service.submission import circuit_id, submission_of
 from aggregator.service.venue import AcceptedKey, VenueRules, check_bundle, require
 from aggregator.store import Account, Home, Store, StoredSnapshot

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from aggregator.cli.venue_file import load_venue
 from aggregator.model.errors import ConfigError, FormatError, InputError, PolicyError
 from aggregator.model.policy import Level
 from aggregator.policy import encode_policy
+from aggregator.service.venue_file import load_venue
 from circuits.policy_tree import build_tree
 from tests.circuits.books import fixed_policy
 

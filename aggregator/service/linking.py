@@ -10,9 +10,9 @@ from typing import Any
 
 from eth_account import Account as EthAccount
 
-from aggregator.cli.networks import network_of
 from aggregator.model.anchors import parse_chain_id
 from aggregator.model.errors import InputError, ProofRefusedError
+from aggregator.service.networks import network_of
 from aggregator.store import Account, Link, read_secret
 from chains import ownership
 from chains.networks import Network
@@ -74,26 +74,42 @@ def checked_link(
     networks: Sequence[Network] = (),
 ) -> Link:
     """A link whose signature was checked. Raises InputError for malformed hex, and what `check_link` raises."""
-    if _SIGNATURE.fullmatch(signature) is None:
-        raise InputError("the signature is not 0x hex; give what the wallet returned")
-    if chain:
-        parse_chain_id(chain)
-    link = Link(parse_address(address), account.name, issued_at, signature.lower(), chain)
+    link = stated_link(account, address, issued_at, signature, chain)
     check_link(account.account_id, link, now, networks)
     return link
 
 
+def stated_link(account: Account, address: str, issued_at: int, signature: str, chain: str = "") -> Link:
+    """A link as somebody states it, well formed, its signature not checked. Raises InputError."""
+    if _SIGNATURE.fullmatch(signature) is None:
+        raise InputError("the signature is not 0x hex; give what the wallet returned")
+    if chain:
+        parse_chain_id(chain)
+    return Link(parse_address(address), account.name, issued_at, signature.lower(), chain)
+
+
 def check_link(account_id: int, link: Link, now: int, networks: Sequence[Network]) -> None:
+    """`require_link` for a caller that is not async; with a contract account no event loop may be running."""
+    if link.chain:
+        asyncio.run(require_link(account_id, link, now, networks))
+    else:
+        ownership.verify_link(*_statement(account_id, link), now)
+
+
+async def require_link(account_id: int, link: Link, now: int, networks: Sequence[Network]) -> None:
     """Return when the address itself joined the account: by recovery, or by asking a contract account.
 
     Raises ProofRefusedError when the signature is not the address's, ChainError when the contract cannot be asked.
     """
-    statement = ownership.Link(account_id, link.address, link.issued_at)
-    signature = bytes.fromhex(link.signature[2:])
+    statement, signature = _statement(account_id, link)
     if link.chain:
-        asyncio.run(_ask_contract(network_of(networks, link.chain), statement, signature, now))
+        await _ask_contract(network_of(networks, link.chain), statement, signature, now)
     else:
         ownership.verify_link(statement, signature, now)
+
+
+def _statement(account_id: int, link: Link) -> tuple[ownership.Link, bytes]:
+    return ownership.Link(account_id, link.address, link.issued_at), bytes.fromhex(link.signature[2:])
 
 
 async def _ask_contract(network: Network, link: ownership.Link, signature: bytes, now: int) -> None:
