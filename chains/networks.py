@@ -10,33 +10,53 @@ import itertools
 import os
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from eth_utils.address import is_checksum_address
-
 from aggregator.model.anchors import ChainId, Finality, eip155
 from aggregator.model.errors import ConfigError
-from aggregator.model.strictjson import JsonObject
 from chains.anchors import DEFAULT_MAX_LAG_S
+from chains.network_feeds import (
+    Feed,
+    PriceFeed,
+    ReserveProof,
+    Sequencer,
+    parse_feed,
+    parse_reserve_proof,
+    parse_sequencer,
+)
+from chains.network_table import DAY_S, MAX_DECIMALS, NetworkTable, is_symbol
 from chains.rpc import Chain, Endpoint, PrivateHosts, RpcSettings
 
 TOKEN_KINDS: Final = ("erc20", "erc4626", "staked", "uniswap-v2")
 LENDING_PROTOCOLS: Final = ("aave-v3",)
-MAX_DECIMALS: Final = 30
 CASH: Final = "USD"
 """Instrument of a ledger's cash leg."""
 
-_SYMBOL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+_-]{0,31}", re.ASCII)
+__all__ = [
+    "MAX_DECIMALS",
+    "Feed",
+    "Ledger",
+    "Lending",
+    "Native",
+    "Network",
+    "Reserve",
+    "Sequencer",
+    "Token",
+    "load_network",
+    "load_networks",
+    "parse_network",
+]
+
 _VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}", re.ASCII)
 _RATE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\(\)", re.ASCII)
 _LAYOUT: Final = re.compile(
     r"(?:(?:solidity|vyper):(?:0|[1-9][0-9]{0,3})|openzeppelin-7201|solady)(?:/(?:[1-9]?[0-9]|1[0-9]{2}|2[0-5][0-9]))?",
     re.ASCII,
 )
-_WEEK_S: Final = 7 * 86_400
+_WEEK_S: Final = 7 * DAY_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,35 +110,6 @@ class Lending:
     reserves: tuple[Reserve, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Feed:
-    """A Chainlink-style price feed of `base` in `quote`, which has to call itself one of `descriptions`."""
-
-    base: str
-    quote: str
-    address: str
-    decimals: int
-    heartbeat_s: int
-    descriptions: tuple[str, ...] = ()
-
-    @property
-    def pair(self) -> str:
-        """For example "ETH/USD"."""
-        return f"{self.base}/{self.quote}"
-
-    def is_described_by(self, description: str) -> bool:
-        """True when the contract's own description is one of `descriptions`, or by default the pair."""
-        return _squeeze(description) in {_squeeze(d) for d in self.descriptions or (self.pair,)}
-
-
-@dataclass(frozen=True, slots=True)
-class Sequencer:
-    """A roll-up's sequencer-uptime feed; prices are refused until `grace_s` after it came back up."""
-
-    address: str
-    grace_s: int
-
-
 @dataclass(frozen=True)
 class Network:
     """One chain as its file describes it. `endpoints` are templates: their variables are not filled in."""
@@ -135,7 +126,8 @@ class Network:
     tokens: tuple[Token, ...] = ()
     ledgers: tuple[Ledger, ...] = ()
     lending: tuple[Lending, ...] = ()
-    feeds: tuple[Feed, ...] = ()
+    feeds: tuple[PriceFeed, ...] = ()
+    reserve_proofs: tuple[ReserveProof, ...] = ()
     sequencer: Sequencer | None = None
     source: str = ""
 
@@ -176,31 +168,6 @@ class Network:
         return Chain(self.chain_id, endpoints, name=self.name, quorum=self.quorum)
 
 
-class _Table(JsonObject):
-    """A TOML table: unknown keys refused, defaults filled in for those in `optional`."""
-
-    def __init__(
-        self, value: object, where: str, required: Sequence[str], optional: Mapping[str, object] | None = None
-    ) -> None:
-        filled = {**(optional or {}), **value} if isinstance(value, dict) else value
-        super().__init__(filled, where, [*required, *(optional or {})], error=ConfigError)
-
-    def symbol(self, key: str) -> str:
-        """A ticker without "@"."""
-        return self.text(key, _SYMBOL)
-
-    def address(self, key: str) -> str:
-        """An address with a right EIP-55 checksum."""
-        value = self.text(key)
-        if not is_checksum_address(value):
-            self.fail(key, f"is {value[:60]!r}, not an address with a right EIP-55 checksum; correct it")
-        return value
-
-    def tables(self, key: str) -> list[tuple[object, str]]:
-        """The array of tables under `key`, each with its place for messages."""
-        return [(item, f"{self.where}.{key}[{n}]") for n, item in enumerate(self.list(key))]
-
-
 def load_network(path: Path | str) -> Network:
     """Read and check one network file; raises ConfigError naming the file and the key."""
     path = Path(path)
@@ -238,9 +205,10 @@ def parse_network(raw: Mapping[str, Any], source: str) -> Network:
         "ledgers": [],
         "lending": [],
         "feeds": [],
+        "reserve_proofs": [],
         "sequencer": None,
     }
-    top = _Table(dict(raw), source, ("name", "chain_id", "endpoints", "native"), optional)
+    top = NetworkTable(dict(raw), source, ("name", "chain_id", "endpoints", "native"), optional)
     finality = top.text("finality")
     if finality not in set(Finality):
         top.fail("finality", f"is {finality!r}; use one of {', '.join(Finality)}")
@@ -248,7 +216,7 @@ def parse_network(raw: Mapping[str, Any], source: str) -> Network:
         name=top.text("name", max_length=60),
         chain_id=top.number("chain_id", 1),
         endpoints=top.texts("endpoints"),
-        native=_native(_Table(top.value["native"], f"{source}.native", ("symbol",), {"decimals": 18})),
+        native=_native(NetworkTable(top.value["native"], f"{source}.native", ("symbol",), {"decimals": 18})),
         quorum=top.number("quorum", 1, 16),
         finality=Finality(finality),
         max_lag_s=top.number("max_lag_s", 1, _WEEK_S),
@@ -257,8 +225,11 @@ def parse_network(raw: Mapping[str, Any], source: str) -> Network:
         tokens=tuple(_token(item, where) for item, where in top.tables("tokens")),
         ledgers=tuple(_ledger(item, where) for item, where in top.tables("ledgers")),
         lending=tuple(_lending(item, where) for item, where in top.tables("lending")),
-        feeds=tuple(_feed(item, where) for item, where in top.tables("feeds")),
-        sequencer=_sequencer(top.value["sequencer"], f"{source}.sequencer"),
+        feeds=tuple(parse_feed(item, where) for item, where in top.tables("feeds")),
+        reserve_proofs=tuple(
+            parse_reserve_proof(item, where) for item, where in top.tables("reserve_proofs")
+        ),
+        sequencer=parse_sequencer(top.value["sequencer"], f"{source}.sequencer"),
         source=source,
     )
     if not network.endpoints:
@@ -269,7 +240,7 @@ def parse_network(raw: Mapping[str, Any], source: str) -> Network:
     return network
 
 
-def _native(table: _Table) -> Native:
+def _native(table: NetworkTable) -> Native:
     return Native(table.symbol("symbol"), table.number("decimals", 0, MAX_DECIMALS))
 
 
@@ -283,7 +254,7 @@ def _rpc(value: object, where: str) -> RpcSettings:
         "breaker_failures": 6,
         "private": PrivateHosts.LOOPBACK.value,
     }
-    table = _Table(value, where, (), defaults)
+    table = NetworkTable(value, where, (), defaults)
     private = table.text("private")
     if private not in set(PrivateHosts):
         table.fail("private", f"is {private!r}; use one of {', '.join(PrivateHosts)}")
@@ -299,7 +270,7 @@ def _rpc(value: object, where: str) -> RpcSettings:
 
 
 def _token(value: object, where: str) -> Token:
-    table = _Table(value, where, ("symbol", "kind", "address", "decimals"), {"layout": "", "rate": ""})
+    table = NetworkTable(value, where, ("symbol", "kind", "address", "decimals"), {"layout": "", "rate": ""})
     kind = table.text("kind")
     if kind not in TOKEN_KINDS:
         table.fail("kind", f"is {kind!r}; use one of {', '.join(TOKEN_KINDS)}")
@@ -316,10 +287,10 @@ def _token(value: object, where: str) -> Token:
 
 
 def _ledger(value: object, where: str) -> Ledger:
-    table = _Table(value, where, ("name", "address", "markets"))
+    table = NetworkTable(value, where, ("name", "address", "markets"))
     markets = table.texts("markets")
     for n, market in enumerate(markets):
-        if _SYMBOL.fullmatch(market) is None:
+        if not is_symbol(market):
             table.fail(f"markets[{n}]", f"is {market[:60]!r}, not a symbol of 1 to 32 letters and digits")
     if not markets or len(set(markets)) != len(markets):
         table.fail("markets", "is empty or names a market twice; correct it")
@@ -327,7 +298,7 @@ def _ledger(value: object, where: str) -> Ledger:
 
 
 def _lending(value: object, where: str) -> Lending:
-    table = _Table(value, where, ("protocol", "name", "address", "reserves"))
+    table = NetworkTable(value, where, ("protocol", "name", "address", "reserves"))
     protocol = table.text("protocol")
     if protocol not in LENDING_PROTOCOLS:
         table.fail("protocol", f"is {protocol!r}; use one of {', '.join(LENDING_PROTOCOLS)}")
@@ -339,7 +310,7 @@ def _lending(value: object, where: str) -> Lending:
 
 def _reserve(value: object, where: str) -> Reserve:
     keys = ("symbol", "asset", "decimals", "deposit", "debt")
-    table = _Table(value, where, keys, {"stable_debt": ""})
+    table = NetworkTable(value, where, keys, {"stable_debt": ""})
     return Reserve(
         symbol=table.symbol("symbol"),
         asset=table.address("asset"),
@@ -350,36 +321,13 @@ def _reserve(value: object, where: str) -> Reserve:
     )
 
 
-def _feed(value: object, where: str) -> Feed:
-    keys = ("base", "quote", "address", "decimals", "heartbeat_s")
-    table = _Table(value, where, keys, {"descriptions": []})
-    return Feed(
-        base=table.symbol("base"),
-        quote=table.symbol("quote"),
-        address=table.address("address"),
-        decimals=table.number("decimals", 0, MAX_DECIMALS),
-        heartbeat_s=table.number("heartbeat_s", 1, _WEEK_S),
-        descriptions=table.texts("descriptions"),
-    )
-
-
-def _sequencer(value: object, where: str) -> Sequencer | None:
-    if value is None:
-        return None
-    table = _Table(value, where, ("address",), {"grace_s": 3600})
-    return Sequencer(table.address("address"), table.number("grace_s", 0, _WEEK_S))
-
-
-def _squeeze(description: str) -> str:
-    return "".join(description.split()).lower()
-
-
-def _refuse_repeats(top: _Table, network: Network) -> None:
+def _refuse_repeats(top: NetworkTable, network: Network) -> None:
     """One symbol, one contract and one pair each: a token listed twice would be counted twice."""
     keys: dict[str, list[str]] = {
         "endpoints": list(network.endpoints),
         "tokens": [network.native.symbol, *(t.symbol for t in network.tokens)],
-        "feeds": [f.pair for f in network.feeds],
+        "feeds": [f.place for f in network.feeds],
+        "reserve_proofs": [proof.symbol for proof in network.reserve_proofs],
         "ledgers": [market for ledger in network.ledgers for market in ledger.markets],
     }
     reserves = [reserve for market in network.lending for reserve in market.reserves]
@@ -391,3 +339,6 @@ def _refuse_repeats(top: _Table, network: Network) -> None:
     for key, values in keys.items():
         if twice := sorted({v for v in values if values.count(v) > 1}):
             top.fail(key, f"names {twice[0]!r} twice; keep one")
+    known = {token.symbol for token in network.tokens}
+    if strangers := [proof.symbol for proof in network.reserve_proofs if proof.symbol not in known]:
+        top.fail("reserve_proofs", f"names {strangers[0]!r}, which is not among the tokens; add the token")
