@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+from aggregator.model.errors import PolicyError
 from aggregator.model.policy import Instrument, NettingGroup, Policy
 from aggregator.model.units import INTERCEPT_BOUND, PRICE_SCALE, QUANTITY_SCALE
 from aggregator.policy.check import check_policy, largest_quantity_e8, position_factor_e12
@@ -27,7 +28,7 @@ DAYS_PER_YEAR = 365
 
 def market_of(one: ClassSpec, price_e12: int) -> Market:
     """The market of a class at a spot price; raises PolicyError when its smile admits arbitrage."""
-    surface = None
+    surface = Surface(one.slices) if one.slices else None
     if one.smile is not None:
         smile = one.smile
         surface = Surface(
@@ -121,6 +122,10 @@ def build_policy(
 
     Raises PriceError for a stale or missing quote otherwise, and PolicyError when the result breaks a bound.
     """
+    if spec.estimates.needed:
+        raise PolicyError(
+            f"the spec {spec.name} estimates numbers from data files; resolve it before it is built"
+        )
     quotes = Quotes(prices, rates, zero_stale_collateral, spec.stale_debt_margin_e6)
     groups = tuple(netting_group(n, asset, quotes) for n, asset in enumerate(spec.assets, start=1))
     instruments = [

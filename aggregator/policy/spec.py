@@ -15,8 +15,20 @@ import numpy as np
 from aggregator.model.anchors import ChainId, parse_chain_id
 from aggregator.model.errors import FormatError, PolicyError
 from aggregator.model.units import LINES_PER_GROUP, MAX_CLASSES, PRICE_SCALE, QUANTITY_SCALE, RATE_SCALE
+from aggregator.policy.estimates import (
+    Estimates,
+    HaircutModel,
+    Histories,
+    QuoteFile,
+    parse_correlation_model,
+    parse_haircut_model,
+    parse_histories,
+    parse_quote_file,
+    parse_risk,
+)
 from aggregator.policy.haircut import Tier, check_tiers
 from aggregator.policy.tables import Table, load_toml
+from aggregator.pricing.surface import SviSlice
 from aggregator.risk.scenarios import STANDARD_SCENARIOS, ClassShocks, Scenario, check_scenarios
 
 SPEC_SCHEMA: Final = "counterfoil/policy-spec/1"
@@ -45,13 +57,17 @@ class SmileSpec:
 
 @dataclass(frozen=True, slots=True)
 class ClassSpec:
-    """A risk class: the price its instruments move with, its shocks, its carry and its smile."""
+    """A risk class: the price its instruments move with, its shocks, its carry and its smile.
+
+    `slices` are a fitted surface in place of the smile: those that `aggregator.policy.resolve` made from quotes.
+    """
 
     name: str
     price: str
     shocks: ClassShocks
     carry: tuple[tuple[float, float], ...]
     smile: SmileSpec | None
+    slices: tuple[SviSlice, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +185,7 @@ class PolicySpec:
     perps: tuple[PerpSpec, ...]
     futures: tuple[FutureSpec, ...]
     options: tuple[OptionSpec, ...]
+    estimates: Estimates
 
 
 def _levels(table: Table, prefix: str, default: str | None = None) -> LevelRates:
@@ -193,7 +210,7 @@ def _parse_smile(table: Table) -> SmileSpec:
     )
 
 
-def _parse_class(table: Table) -> ClassSpec:
+def _parse_class(table: Table, surfaces: dict[str, QuoteFile]) -> ClassSpec:
     name = table.text("name")
     shocks = ClassShocks(
         scan_range=float(table.decimal("scan_range")),
@@ -206,6 +223,12 @@ def _parse_class(table: Table) -> ClassSpec:
     if table.has("smile"):
         inner = table.table("smile")
         smile = _parse_smile(inner)
+        inner.close()
+    if table.has("quotes"):
+        if smile is not None:
+            table.fail("quotes", "stands beside a smile; keep one of the two")
+        inner = table.table("quotes")
+        surfaces[name] = parse_quote_file(inner)
         inner.close()
     carry = _pairs(table, "carry", "rate") or ((0.0, 0.0),)
     return ClassSpec(name, table.text("price", name), shocks, carry, smile)
@@ -237,11 +260,19 @@ def _chains(
     return tuple(ChainId(chain) for chain in chains)
 
 
-def _parse_asset(table: Table, chains: dict[str, LevelRates]) -> AssetSpec:
+def _parse_asset(
+    table: Table, chains: dict[str, LevelRates], histories: Histories, haircuts: dict[str, HaircutModel]
+) -> AssetSpec:
     name = table.text("name")
     long_im, long_mm = _parse_tiers(table, "long_tiers")
     short_im, short_mm = _parse_tiers(table, "short_tiers")
-    if not long_im or len(long_im) + len(short_im) > LINES_PER_GROUP:
+    if table.has("dynamic"):
+        if long_im or short_im:
+            table.fail("dynamic", "stands beside long_tiers or short_tiers; keep one of the two")
+        inner = table.table("dynamic")
+        haircuts[name] = parse_haircut_model(inner, histories)
+        inner.close()
+    elif not long_im or len(long_im) + len(short_im) > LINES_PER_GROUP:
         table.fail("long_tiers", f"and short_tiers are not 1 to {LINES_PER_GROUP} rows together; change them")
     bridges = table.named("bridges", lambda _, row: _levels(row, "addon"))
     for chain in bridges:
@@ -377,8 +408,11 @@ def _check_references(spec: PolicySpec) -> None:
                 f"wrapper {wrapper.name} stands for {wrapper.asset}, which is no asset; add it first"
             )
     for option in spec.options:
-        if next(c for c in spec.classes if c.name == option.class_name).smile is None:
-            raise PolicyError(f"class {option.class_name} has options but no `smile`; add [classes.smile]")
+        one = next(c for c in spec.classes if c.name == option.class_name)
+        if one.smile is None and one.name not in spec.estimates.surfaces:
+            raise PolicyError(
+                f"class {one.name} has options but no `smile`; add [classes.smile] or [classes.quotes]"
+            )
     if len(classes) != len(spec.classes) or len(classes) > MAX_CLASSES:
         raise PolicyError(f"the spec has more than {MAX_CLASSES} classes or repeats one; correct [[classes]]")
     if len(assets) != len(spec.assets):
@@ -395,11 +429,23 @@ def parse_spec(text: str, where: str = "policy spec") -> PolicySpec:
     table = load_toml(text, where)
     if table.text("schema") != SPEC_SCHEMA:
         table.fail("schema", f"is not {SPEC_SCHEMA!r}; use a spec of this version")
-    classes = table.tables("classes", _parse_class)
+    histories = parse_histories(table)
+    haircuts: dict[str, HaircutModel] = {}
+    surfaces: dict[str, QuoteFile] = {}
+    classes = table.tables("classes", lambda row: _parse_class(row, surfaces))
     chains = table.named("chains", _parse_chain)
+    correlation = None
+    if table.has("estimated_correlation"):
+        if table.has("correlations"):
+            table.fail("estimated_correlation", "stands beside correlations; keep one of the two")
+        inner = table.table("estimated_correlation")
+        correlation = parse_correlation_model(inner)
+        for one in classes:
+            histories.known(inner, "days", one.price)
+        inner.close()
 
     def asset(row: Table) -> AssetSpec:
-        return _parse_asset(row, chains)
+        return _parse_asset(row, chains, histories, haircuts)
 
     def wrapper(row: Table) -> WrapperSpec:
         return _parse_wrapper(row, chains)
@@ -408,6 +454,7 @@ def parse_spec(text: str, where: str = "policy spec") -> PolicySpec:
         table.rate_e6("scan_factor_im", high=10 * RATE_SCALE),
         table.rate_e6("scan_factor_mm", high=10 * RATE_SCALE),
     )
+    assets = table.tables("assets", asset)
     spec = PolicySpec(
         name=table.text("name"),
         publisher=table.text("publisher"),
@@ -419,11 +466,12 @@ def parse_spec(text: str, where: str = "policy spec") -> PolicySpec:
         classes=classes,
         correlation_e6=_correlations(table, classes),
         chains=chains,
-        assets=table.tables("assets", asset),
+        assets=assets,
         wrappers=table.tables("wrappers", wrapper),
         perps=table.tables("perps", _parse_perp),
         futures=table.tables("futures", _parse_future),
         options=table.tables("options", _parse_option),
+        estimates=Estimates(histories, haircuts, correlation, surfaces, parse_risk(table, histories)),
     )
     table.close()
     check_scenarios(spec.scenarios)

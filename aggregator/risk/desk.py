@@ -20,6 +20,7 @@ from aggregator.model.units import PRICE_BOUND, RATE_SCALE
 from aggregator.policy.build import build_policy
 from aggregator.policy.quotes import PriceQuote, RateQuote
 from aggregator.policy.spec import ClassSpec, OptionSpec, PolicySpec, Strikes
+from aggregator.pricing.surface import SviSlice
 
 LARGEST_POSITION_USD: Final = 10**15
 """A moved price must not push a holding over the spec's position limit: the limit is for opening, not for stress."""
@@ -58,17 +59,23 @@ STILL: Final = Moves({})
 
 @dataclass(frozen=True)
 class Desk:
-    """`positions` by symbol in 1e-8; spec and quotes as for `build_policy`."""
+    """`positions` by symbol in 1e-8; spec, quotes and `zero_stale` as for `build_policy`."""
 
     spec: PolicySpec
     prices: Mapping[str, PriceQuote]
     rates: Mapping[str, RateQuote]
     as_of: int
     positions: Mapping[str, int]
+    zero_stale: bool = False
 
     @cached_property
     def _full(self) -> Policy:
-        return build_policy(self.spec, self.prices, self.rates, as_of=self.as_of, epoch=0)
+        return self._build(self.spec, self.prices)
+
+    def _build(self, spec: PolicySpec, prices: Mapping[str, PriceQuote]) -> Policy:
+        return build_policy(
+            spec, prices, self.rates, as_of=self.as_of, epoch=0, zero_stale_collateral=self.zero_stale
+        )
 
     @cached_property
     def holdings(self) -> tuple[Holding, ...]:
@@ -138,18 +145,25 @@ class Desk:
                 for row in self._held.correlation_e6
             ),
         )
-        return build_policy(spec, quotes, self.rates, as_of=self.as_of, epoch=0)
+        return self._build(spec, quotes)
 
     def evaluate(self, policy: Policy, level: Level) -> Evaluation:
         """The account under a policy of this desk."""
         return evaluate(policy, positions_by_id(policy, self.positions), level)
 
 
+def _moved_slice(one: SviSlice, factor: float, skew: float) -> SviSlice:
+    """A fitted slice with its volatility times `factor` and its rho moved, the variance at its centre held."""
+    rho = max(-MAX_SKEW, min(MAX_SKEW, one.rho + skew))
+    return replace(one, a=one.a * factor**2, b=one.b * factor**2, rho=rho)
+
+
 def _moved_class(one: ClassSpec, moves: Moves) -> ClassSpec:
     carry = tuple((days, rate + moves.basis_e6 / RATE_SCALE) for days, rate in one.carry)
-    if one.smile is None:
-        return replace(one, carry=carry)
     factor = (RATE_SCALE + moves.volatility_e6) / RATE_SCALE
+    if one.smile is None:
+        slices = tuple(_moved_slice(s, factor, moves.skew_e6 / RATE_SCALE) for s in one.slices)
+        return replace(one, carry=carry, slices=slices)
     rho = max(-MAX_SKEW, min(MAX_SKEW, one.smile.rho + moves.skew_e6 / RATE_SCALE))
     smile = replace(one.smile, rho=rho, atm=tuple((days, vol * factor) for days, vol in one.smile.atm))
     return replace(one, carry=carry, smile=smile)
