@@ -329,9 +329,9 @@ class Registry:
         )
 
     async def is_submitted(self, submission: Submission) -> bool:
-        """Whether this statement is already recorded."""
-        context = submission.context(await self.w3.eth.chain_id, self.address)
-        return bool(await self.call("isSubmitted", submission.account_id, context, submission.cut_time))
+        """Whether this statement, or a newer one addressed to the same venue, is already recorded."""
+        s = submission
+        return bool(await self.call("isSubmitted", s.account_id, s.venue, s.expiry, s.cut_time))
 
     async def check(self, submission: Submission, sender: str) -> None:
         """Run `submit` without sending it.

@@ -72,9 +72,9 @@ _SENTENCES: Final[dict[str, Callable[[Values], str]]] = {
         f"the account was already proven at the later cut {_time(v['latest'])}, this one is of "
         f"{_time(v['cutTime'])}; take a new snapshot"
     ),
-    "AlreadySubmitted": lambda v: (
-        f"this statement of account {_short(v['accountId'])} at cut {_time(v['cutTime'])} is already recorded; "
-        "nothing needs to be done"
+    "NotNewer": lambda v: (
+        f"this statement of account {_short(v['accountId'])} at cut {_time(v['cutTime'])}, or one to the same venue "
+        "that expires no earlier, is already recorded; nothing needs to be done, or prove with a later expiry"
     ),
     "ProofRejected": lambda v: (
         f"the proof does not verify for circuit {_hex(v['circuitId'])} with these public inputs; "

@@ -16,6 +16,7 @@ import {Book, Line, More, putBook, putLine} from "./Words.sol";
 ///
 /// Time. "Fresh" means block.timestamp <= until. A snapshot's cut orders what an account has said: a later cut replaces
 /// everything from earlier ones, an earlier cut is refused, and of one cut the largest fresh amount per level stands.
+/// Of one cut, what is addressed to a venue comes in the order of its expiry, each statement once.
 ///
 /// Firm and counted. An amount is firm while it is fresh and neither its policy, its attestor set nor its verifier is
 /// revoked; it counts for the grace period after a revocation. Only firm amounts open pledges. Pledges above what is
@@ -74,8 +75,8 @@ contract SolvencyRegistry is AcceptanceRules {
 
     /// @dev What a checked submission amounts to.
     struct Checked {
-        bytes32 replayKey;
         uint32 until;
+        uint32 expiry;
         uint64 amount;
         uint24 policyId;
         uint16 setId;
@@ -91,7 +92,6 @@ contract SolvencyRegistry is AcceptanceRules {
     mapping(uint256 accountId => Book) private _books;
     mapping(uint256 accountId => More) private _mores;
     mapping(uint256 accountId => mapping(address venue => Line)) private _lines;
-    mapping(bytes32 replayKey => bool) private _submitted;
 
     /// @notice A proof was verified and recorded.
     event Recorded(
@@ -123,7 +123,7 @@ contract SolvencyRegistry is AcceptanceRules {
     error CutInFuture(uint64 cutTime, uint256 time);
     error CutTooOld(uint64 cutTime, uint256 oldestAccepted);
     error CutSuperseded(uint64 cutTime, uint64 latest);
-    error AlreadySubmitted(uint256 accountId, uint256 context, uint64 cutTime);
+    error NotNewer(uint256 accountId, address venue, uint64 cutTime, uint64 expiry);
     error ProofRejected(bytes32 circuitId);
     error NoFreshProof(uint256 accountId, address venue, uint64 until);
     error NotInitialMargin(uint256 accountId, address venue);
@@ -149,10 +149,10 @@ contract SolvencyRegistry is AcceptanceRules {
     /// attestation's expiry, the end of the policy. Emits MarginCall when the account's pledges are not covered by it.
     function submit(Submission calldata s) external whenNotPaused {
         Book memory b = _books[s.accountId];
-        Checked memory c = _check(s, b.cutTime);
+        Line memory l = _lines[s.accountId][s.venue];
+        Checked memory c = _check(s, b.cutTime, l);
 
-        _submitted[c.replayKey] = true;
-        _record(_lines[s.accountId][s.venue], s, c);
+        _record(_lines[s.accountId][s.venue], l, s, c);
         bool had = b.more;
         More memory m = had ? _mores[s.accountId] : More(0, 0, 0, 0, 0, 0);
         if (s.cutTime > b.cutTime) {
@@ -364,13 +364,18 @@ contract SolvencyRegistry is AcceptanceRules {
         ) >> 8;
     }
 
-    /// @notice Whether (account, context, cutTime) was recorded. Proof bytes are no key: they can be re-randomised.
-    function isSubmitted(uint256 accountId, uint256 context, uint64 cutTime) external view returns (bool) {
-        return _submitted[_replayKey(accountId, context, cutTime)];
+    /// @notice Whether this statement, or a newer one addressed to the same venue, was recorded. Proof bytes are no
+    /// key: they can be re-randomised.
+    function isSubmitted(uint256 accountId, address venue, uint64 expiry, uint64 cutTime)
+        external
+        view
+        returns (bool)
+    {
+        return !_newer(_lines[accountId][venue], cutTime, _time32(expiry));
     }
 
     /// @dev Every check of a submission, cheap ones first, the proof last.
-    function _check(Submission calldata s, uint64 latest) private view returns (Checked memory c) {
+    function _check(Submission calldata s, uint64 latest, Line memory l) private view returns (Checked memory c) {
         require(s.level <= LEVEL_IM, UnknownLevel(s.level));
         require(s.amount < AMOUNT_BOUND, AmountTooLarge(s.amount));
         require(s.venue != address(0), ZeroVenue());
@@ -381,15 +386,14 @@ contract SolvencyRegistry is AcceptanceRules {
         uint256 oldest = block.timestamp > maxAge ? block.timestamp - maxAge : 0;
         require(s.cutTime >= oldest, CutTooOld(s.cutTime, oldest));
         require(s.cutTime >= latest, CutSuperseded(s.cutTime, latest));
+        c.expiry = _time32(s.expiry);
+        require(_newer(l, s.cutTime, c.expiry), NotNewer(s.accountId, s.venue, s.cutTime, s.expiry));
         c.amount = s.amount > type(uint64).max ? type(uint64).max : uint64(s.amount);
         uint64 until;
         (until, c.policyId) = _requirePolicy(s.policyRoot);
         c.until = _time32(_min(_min(s.expiry, s.attestationExpiry), until));
 
         uint256 context = contextOf(s.venue, s.expiry, s.anchorsHash, s.cutTime);
-        c.replayKey = _replayKey(s.accountId, context, s.cutTime);
-        require(!_submitted[c.replayKey], AlreadySubmitted(s.accountId, context, s.cutTime));
-
         _requireCoverage(s.coverage);
         c.setId = _requireAttested(
             attestationDigest(
@@ -407,16 +411,23 @@ contract SolvencyRegistry is AcceptanceRules {
         );
     }
 
+    /// @dev Statements to a venue come in the order of (cut, expiry), each once: no replay, and no word of storage for
+    /// it. Both are bound by the proof's context.
+    function _newer(Line memory l, uint64 cutTime, uint32 expiry) private pure returns (bool) {
+        return cutTime > l.cutTime || (cutTime == l.cutTime && expiry > l.expiry);
+    }
+
     /// @dev The venue's record follows the account's rule: a later cut replaces it, and of one cut IM stands before MM
     /// and a larger amount before a smaller one, while fresh. Its pledge and rank stay.
-    function _record(Line storage line, Submission calldata s, Checked memory c) private {
-        Line memory l = line;
+    function _record(Line storage line, Line memory l, Submission calldata s, Checked memory c) private {
+        uint56 amount = c.amount > type(uint56).max ? type(uint56).max : uint56(c.amount);
         bool replace = s.cutTime > l.cutTime || block.timestamp > l.until || s.level > l.level
-            || (s.level == l.level && _better(l.until, l.amount, c.until, c.amount));
+            || (s.level == l.level && _better(l.until, l.amount, c.until, amount));
         if (replace) {
-            (l.cutTime, l.until, l.amount, l.level) = (uint32(s.cutTime), c.until, c.amount, s.level);
-            putLine(line, l);
+            (l.cutTime, l.until, l.amount, l.level) = (uint32(s.cutTime), c.until, amount, s.level);
         }
+        l.expiry = c.expiry;
+        putLine(line, l);
     }
 
     /// @dev What a venue would have pledged after `amount` more, checked against the proof addressed to it.
@@ -480,10 +491,6 @@ contract SolvencyRegistry is AcceptanceRules {
 
     function _firm(uint24 policyId, uint16 setId, uint16 verifierId) private view returns (bool) {
         return _countsUntil(policyId, setId, verifierId) == type(uint256).max;
-    }
-
-    function _replayKey(uint256 accountId, uint256 context, uint64 cutTime) private pure returns (bytes32) {
-        return keccak256(abi.encode(accountId, context, cutTime));
     }
 
     /// @dev A time in 32 bits; one beyond them is kept as the last that fits.

@@ -24,13 +24,16 @@ struct More {
     uint32 deadline;
 }
 
-/// @dev One word per account and venue: the last proof addressed to it, what it has pledged and since when.
+/// @dev One word per account and venue: cut and expiry of the last statement addressed to it, the best of that cut
+/// (until, amount, level), what it has pledged and since when. `amount` is the venue's share of the account's and so
+/// may be narrower: 72 billion USD, and a larger one is kept as that.
 struct Line {
     uint32 cutTime;
+    uint32 expiry;
     uint32 until;
-    uint64 amount;
-    uint64 pledged;
     uint32 since;
+    uint64 pledged;
+    uint56 amount;
     uint8 level;
 }
 
@@ -47,8 +50,9 @@ function putBook(Book storage slot, Book memory b) {
 
 /// @dev As `putBook`.
 function putLine(Line storage slot, Line memory l) {
-    uint256 word = uint256(l.cutTime) | (uint256(l.until) << 32) | (uint256(l.amount) << 64)
-        | (uint256(l.pledged) << 128) | (uint256(l.since) << 192) | (uint256(l.level) << 224);
+    uint256 word = uint256(l.cutTime) | (uint256(l.expiry) << 32) | (uint256(l.until) << 64)
+        | (uint256(l.since) << 96) | (uint256(l.pledged) << 128) | (uint256(l.amount) << 192)
+        | (uint256(l.level) << 248);
     assembly ("memory-safe") {
         sstore(slot.slot, word)
     }

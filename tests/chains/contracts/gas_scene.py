@@ -31,6 +31,7 @@ SNAPSHOT: Final = Path(__file__).parent / "gas.json"
 LIMITS: Final = {
     "verify": 245_000,
     "submit, 3 attestors, account and venue known": 330_000,
+    "submit, 3 attestors, first to a venue": 330_000,
     "pledge, first of a venue": 60_000,
     "pledge, more": 60_000,
 }
@@ -73,9 +74,8 @@ class Meter:
             venue=self.world.venues[venue],
             account_id=WIDE,
             commitment=WIDE + 1,
-            expiry=GENESIS + 50_000,
             attestation_expiry=GENESIS + 60_000,
-            **changes,
+            **{"expiry": GENESIS + 50_000, **changes},
         )
         s = replace(s, proof=proof_bytes(self.toxic.prove(self.world.inputs(s))))
         return attested(s, self.world.attestors[:signers])
@@ -101,7 +101,7 @@ async def measure() -> dict[str, int]:
             (
                 "submit, 3 attestors, first at MM",
                 await meter.submission(
-                    0, 3, cut_time=cut + 1, level=Level.MM, amount_usd_e6=9 * USD, anchors_hash=b"\x22" * 32
+                    0, 3, cut_time=cut + 1, level=Level.MM, amount_usd_e6=9 * USD, expiry=GENESIS + 50_001
                 ),
             ),
         ):

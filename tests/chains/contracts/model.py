@@ -25,12 +25,6 @@ class Statement:
     policy: int
     attestors: int
     circuit: int
-    salt: int
-
-    @property
-    def replay(self) -> tuple[object, ...]:
-        """What may be recorded once."""
-        return self.venue, self.expiry, self.salt, self.cut
 
 
 @dataclass(frozen=True)
@@ -47,6 +41,7 @@ class Line:
     """What one venue was shown and has pledged."""
 
     cut: int = 0
+    expiry: int = 0
     until: int = 0
     amount: int = 0
     level: Level = Level.MM
@@ -55,21 +50,40 @@ class Line:
 
 
 @dataclass
-class Model:
-    """One account in one registry. Each method returns False when the call is refused."""
+class Rules:
+    """What the registry accepts, for all accounts alike."""
 
     max_age: int
     grace: int = 86_400
     paused: bool = False
-    cut: int = 0
-    lanes: dict[Level, Proven] = field(default_factory=dict)
-    lines: dict[str, Line] = field(default_factory=dict)
-    deadline: int = 0
-    seen: set[tuple[object, ...]] = field(default_factory=set)
     windows: dict[int, tuple[int, int]] = field(default_factory=dict)
     ids: dict[str, str] = field(default_factory=dict)
     ends: dict[str, int] = field(default_factory=dict)
     issued: Iterator[int] = field(default_factory=lambda: iter(range(1 << 30)))
+
+    def basis(self, s: Statement) -> tuple[str, str, str]:
+        """Ids in force of what a statement rests on."""
+        return self.ids[f"policy {s.policy}"], self.ids["attestors"], self.ids[f"circuit {s.circuit}"]
+
+    def enact(self, name: str) -> None:
+        """Put a policy, attestor set or verifier in force under a new id."""
+        self.ids[name] = f"{name} #{next(self.issued)}"
+
+    def revoke(self, name: str, now: int) -> None:
+        """Take it out of force; what rests on it counts for the grace period."""
+        if (old := self.ids.pop(name, None)) is not None:
+            self.ends[old] = now + self.grace
+
+
+@dataclass
+class Model:
+    """One account in one registry. Each method returns False when the call is refused."""
+
+    rules: Rules
+    cut: int = 0
+    lanes: dict[Level, Proven] = field(default_factory=dict)
+    lines: dict[str, Line] = field(default_factory=dict)
+    deadline: int = 0
 
     def line(self, venue: str) -> Line:
         """The line of a venue, empty when it is new."""
@@ -79,10 +93,6 @@ class Model:
     def pledged(self) -> int:
         """All live pledges."""
         return sum(line.pledged for line in self.lines.values())
-
-    def basis(self, s: Statement) -> tuple[str, str, str]:
-        """Ids in force of what a statement rests on."""
-        return self.ids[f"policy {s.policy}"], self.ids["attestors"], self.ids[f"circuit {s.circuit}"]
 
     def firm(self, level: Level, now: int) -> int:
         """Proven at `level`, fresh, under nothing revoked."""
@@ -97,35 +107,26 @@ class Model:
         lane = self.lanes.get(level)
         if lane is None or now > lane.until:
             return 0
-        end = min(self.ends.get(each, NEVER) for each in lane.basis)
+        end = min(self.rules.ends.get(each, NEVER) for each in lane.basis)
         return lane.amount if end == NEVER or (grace and now <= end) else 0
-
-    def enact(self, name: str) -> None:
-        """Put a policy, attestor set or verifier in force under a new id."""
-        self.ids[name] = f"{name} #{next(self.issued)}"
-
-    def revoke(self, name: str, now: int) -> None:
-        """Take it out of force; what rests on it counts for the grace period."""
-        if (old := self.ids.pop(name, None)) is not None:
-            self.ends[old] = now + self.grace
 
     def submit(self, s: Statement, now: int) -> bool:
         """Record a statement."""
-        start, end = self.windows.get(s.policy, (1, 0))
+        rules, line = self.rules, self.line(s.venue)
+        start, end = rules.windows.get(s.policy, (1, 0))
         refused = (
-            self.paused
+            rules.paused
             or now > s.expiry
-            or not now - self.max_age <= s.cut <= now
+            or not now - rules.max_age <= s.cut <= now
             or s.cut < self.cut
+            or (s.cut, s.expiry) <= (line.cut, line.expiry)
             or not start <= now <= end
-            or s.replay in self.seen
-            or f"attestors by {s.attestors}" not in self.ids
-            or f"circuit {s.circuit}" not in self.ids
+            or f"attestors by {s.attestors}" not in rules.ids
+            or f"circuit {s.circuit}" not in rules.ids
         )
         if refused:
             return False
-        self.seen.add(s.replay)
-        until, line = min(s.expiry, end), self.line(s.venue)
+        until, line.expiry = min(s.expiry, end), s.expiry
         if (
             s.cut > line.cut
             or now > line.until
@@ -137,7 +138,7 @@ class Model:
             self.cut, self.lanes = s.cut, {}
         old = self.lanes.get(s.level)
         if old is None or not self.firm(s.level, now) or (s.amount, until) > (old.amount, old.until):
-            self.lanes[s.level] = Proven(s.amount, until, self.basis(s))
+            self.lanes[s.level] = Proven(s.amount, until, rules.basis(s))
         self.settle(now, call=True)
         return True
 
@@ -146,7 +147,7 @@ class Model:
         if self.pledged <= max(self.firm(level, now) for level in Level):
             self.deadline = 0
         elif call and not self.deadline:
-            self.deadline = now + self.grace
+            self.deadline = now + self.rules.grace
 
     def room(self, venue: str, amount: int, now: int) -> bool:
         """Whether the proof addressed to the venue allows it `amount` more."""
@@ -157,7 +158,7 @@ class Model:
 
     def pledge(self, venue: str, amount: int, now: int) -> bool:
         """Reserve."""
-        if self.paused or not self.room(venue, amount, now):
+        if self.rules.paused or not self.room(venue, amount, now):
             return False
         if self.pledged + amount > self.firm(Level.IM, now):
             return False
@@ -189,7 +190,7 @@ class Model:
         before = self.deadline
         if before or self.pledged <= max(self.firm(level, now) for level in Level):
             return False
-        self.deadline = now + self.grace
+        self.deadline = now + self.rules.grace
         return True
 
     def good(self, venue: str, now: int) -> bool:

@@ -171,11 +171,11 @@ async def test_a_revoked_amount_does_not_stand_before_a_sound_one(world: World) 
     cut = await world.now() - 10
     await world.send(set_policy_call(POLICY_ROOT + 1, await world.now() + FAR))
     for level in (Level.IM, Level.MM):
-        await show(world, usd=1000, cut_time=cut, level=level, expiry=cut + 5000 + level)
+        await show(world, usd=1000, cut_time=cut, level=level, expiry=cut + 5000 - level)
     await world.send(revoke_policy_call(POLICY_ROOT))
     for level, usd in ((Level.IM, 300), (Level.MM, 400)):
         await show(
-            world, 1, usd, cut_time=cut, level=level, policy_root=POLICY_ROOT + 1, expiry=cut + 5000 + level
+            world, 1, usd, cut_time=cut, level=level, policy_root=POLICY_ROOT + 1, expiry=cut + 5000 - level
         )
     status = await world.reader.status(ACCOUNT_ID)
     assert (status.firm_usd_e6, status.counted_usd_e6) == (400 * USD, 400 * USD)
@@ -240,7 +240,7 @@ async def test_a_pledge_moves_to_a_venue_with_its_own_proof(world: World) -> Non
         (a, b, 0, "ZeroAmount"),
     ):
         if error == "ReleaseAbovePledge" and sender == a:
-            await show(world, 1, 1000, cut_time=cut, expiry=cut + 5000)
+            await show(world, 1, 1000, cut_time=cut, expiry=cut + 25 * GRACE)
         with pytest.raises(RefusedError, match=error):
             await world.send(transfer_call(ACCOUNT_ID, to, usd * USD), sender=sender)
     await show(world, 2, 900, cut_time=cut, level=Level.MM)
@@ -331,7 +331,7 @@ async def test_a_grace_period_has_a_limit(world: World) -> None:
 
 
 async def test_large_numbers_are_kept_smaller_never_larger(world: World) -> None:
-    """An amount beyond 64 bits and a time beyond 32 are kept as the largest that fit."""
+    """An amount beyond 64 bits (a venue's: 56) and a time beyond 32 are kept as the largest that fit."""
     await world.send(set_policy_call(POLICY_ROOT, 2**64 - 1))
     now = await world.now()
     s = await world.submission(
@@ -341,7 +341,8 @@ async def test_large_numbers_are_kept_smaller_never_larger(world: World) -> None
     await world.submit(attested(s, world.attestors))
     assert await world.reader.available(ACCOUNT_ID) == 2**64 - 1
     assert (await world.reader.account(ACCOUNT_ID)).initial_until == 2**32 - 1
-    await world.send(pledge_call(ACCOUNT_ID, 2**64 - 1), sender=world.venues[0])
+    assert (await world.reader.record(ACCOUNT_ID, world.venues[0])).amount_usd_e6 == 2**56 - 1
+    await world.send(pledge_call(ACCOUNT_ID, 2**56 - 1), sender=world.venues[0])
     with pytest.raises(RefusedError, match="PledgeAboveProof"):
         await world.send(pledge_call(ACCOUNT_ID, 1), sender=world.venues[0])
-    await world.send(release_call(ACCOUNT_ID, 2**64 - 1), sender=world.venues[0])
+    await world.send(release_call(ACCOUNT_ID, 2**56 - 1), sender=world.venues[0])

@@ -280,7 +280,7 @@ async def test_replay_is_keyed_on_the_statement(world: World) -> None:
     s = await world.submission()
     await world.prove_and_submit(s)
     for again in (s, replace(s, proof=EMPTY_PROOF[:192] + EMPTY_PROOF[:64]), attested(s, world.attestors)):
-        with pytest.raises(RefusedError, match="AlreadySubmitted"):
+        with pytest.raises(RefusedError, match="NotNewer"):
             await world.submit(again)
 
 
@@ -307,11 +307,11 @@ async def test_of_one_cut_the_largest_fresh_amount_stands(world: World) -> None:
     state = await world.reader.account(ACCOUNT_ID)
     assert (state.initial_usd_e6, state.initial_until) == (500 * USD, s.expiry)
     assert (await world.reader.record(ACCOUNT_ID, world.venues[1])).amount_usd_e6 == 300 * USD
-    larger = await world.submission(cut_time=cut, amount_usd_e6=700 * USD, expiry=s.expiry - 100)
+    larger = await world.submission(cut_time=cut, amount_usd_e6=700 * USD, expiry=s.expiry + 50)
     await world.prove_and_submit(larger)
     state = await world.reader.account(ACCOUNT_ID)
-    assert (state.initial_usd_e6, state.initial_until) == (700 * USD, s.expiry - 100)
-    await world.travel(950)
+    assert (state.initial_usd_e6, state.initial_until) == (700 * USD, s.expiry + 50)
+    await world.travel(1060)
     last = await world.submission(cut_time=cut, amount_usd_e6=100 * USD)
     await world.prove_and_submit(last)
     state = await world.reader.account(ACCOUNT_ID)
@@ -330,10 +330,12 @@ async def test_of_one_cut_initial_margin_stands_before_maintenance(world: World)
     state = await world.reader.account(ACCOUNT_ID)
     assert (state.initial_usd_e6, state.maintenance_usd_e6) == (1000 * USD, 2000 * USD)
     other = world.venues[1]
-    for level, amount in ((Level.MM, 900 * USD), (Level.IM, 100 * USD), (Level.MM, 950 * USD)):
+    for step, (level, amount) in enumerate(
+        ((Level.MM, 900 * USD), (Level.IM, 100 * USD), (Level.MM, 950 * USD)), start=2
+    ):
         await world.prove_and_submit(
             await world.submission(
-                cut_time=s.cut_time, level=level, amount_usd_e6=amount, venue=other, expiry=s.expiry + amount
+                cut_time=s.cut_time, level=level, amount_usd_e6=amount, venue=other, expiry=s.expiry + step
             )
         )
     record = await world.reader.record(ACCOUNT_ID, other)
@@ -341,12 +343,17 @@ async def test_of_one_cut_initial_margin_stands_before_maintenance(world: World)
 
 
 async def test_a_longer_proof_of_the_same_amount_extends(world: World) -> None:
-    """Of one cut and amount the later expiry stands, for account and venue, in either order of arrival."""
+    """Of one cut and amount the later expiry stands, for account and venue; an earlier one comes too late."""
     s = await world.submission()
     longer = await world.submission(cut_time=s.cut_time, expiry=s.expiry + 300)
     shorter = await world.submission(cut_time=s.cut_time, expiry=s.expiry + 100)
-    for each in (s, longer, shorter):
+    for each in (s, longer):
         await world.prove_and_submit(each)
+    await world.prove(shorter)
+    assert await world.reader.is_submitted(shorter)
+    with pytest.raises(RefusedError, match="NotNewer"):
+        await world.submit(shorter)
+    await world.prove_and_submit(replace(shorter, venue=world.venues[1]))
     assert (await world.reader.account(ACCOUNT_ID)).initial_until == longer.expiry
     assert (await world.reader.record(ACCOUNT_ID, s.venue)).until == longer.expiry
 
