@@ -127,5 +127,15 @@ def verify(vk: bytes, public: bytes, proof: bytes) -> bool:
     point at infinity, not on the curve, or not in the subgroup of order r.
     """
 
+def verify_batch(vk: bytes, public: bytes, proofs: bytes) -> bool:
+    """Whether n proofs are all good: n * 256 bytes of proofs, and the public inputs of one after those of another.
+
+    A false proof passes with probability 2^-128, whatever the others are.
+    Raises: ValueError "item N: ..." when the N-th is malformed, and as `verify` for the key.
+    """
+
+def find_bad_proofs(vk: bytes, public: bytes, proofs: bytes) -> list[tuple[int, str | None]]:
+    """The positions of the proofs that are not good, ascending, each with its reason when it is malformed."""
+
 def alpha_beta(vk: bytes) -> bytes:
     """e(alpha, beta) of a verification key as 12 base field elements: `vk_alphabeta_12` of snarkjs."""

@@ -36,3 +36,8 @@ def is_key_length(length: int) -> bool:
     """Whether a buffer of `length` bytes can be a verification key."""
     ic_bytes = length - KEY_FIXED_WORDS * WORD_BYTES
     return ic_bytes > 0 and ic_bytes % (G1_WORDS * WORD_BYTES) == 0
+
+
+def key_inputs(length: int) -> int:
+    """How many public inputs a verification key of `length` bytes takes; `is_key_length` holds."""
+    return (length // WORD_BYTES - KEY_FIXED_WORDS) // G1_WORDS - 1

@@ -3,6 +3,7 @@
 //! Python owns the interfaces (`circuits/_native.pyi`); this crate owns the loops.
 
 pub mod batch_add;
+pub mod batch_verify;
 pub mod binfile;
 pub mod circuit;
 pub mod error;

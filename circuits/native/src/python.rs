@@ -11,7 +11,7 @@ use crate::circuit::{Circuit, Parts};
 use crate::error::{Error, Result};
 use crate::key::ProvingKey;
 use crate::verify::{self, Proof, VerifyingKey};
-use crate::{field, invalid, poseidon, prove, r1cs, setup, wtns};
+use crate::{batch_verify, field, invalid, poseidon, prove, r1cs, setup, wtns};
 
 impl From<Error> for PyErr {
     fn from(error: Error) -> PyErr {
@@ -272,6 +272,46 @@ fn py_verify(py: Python<'_>, vk: &[u8], public: &[u8], proof: &[u8]) -> PyResult
 }
 
 #[pyfunction]
+fn verify_batch(py: Python<'_>, vk: &[u8], public: &[u8], proofs: &[u8]) -> PyResult<bool> {
+    guard(py, || {
+        let vk = VerifyingKey::parse(vk)?;
+        let mut claims = Vec::new();
+        for (index, claim) in batch_verify::parse(&vk, public, proofs)?.into_iter().enumerate() {
+            match claim {
+                Ok(claim) => claims.push(claim),
+                Err(reason) => return invalid!("item {index}: {reason}"),
+            }
+        }
+        batch_verify::all_hold(&vk, &claims.iter().collect::<Vec<_>>())
+    })
+}
+
+#[pyfunction]
+fn find_bad_proofs(
+    py: Python<'_>,
+    vk: &[u8],
+    public: &[u8],
+    proofs: &[u8],
+) -> PyResult<Vec<(usize, Option<String>)>> {
+    guard(py, || {
+        let vk = VerifyingKey::parse(vk)?;
+        let parsed = batch_verify::parse(&vk, public, proofs)?;
+        let mut bad = Vec::new();
+        let mut claims = Vec::new();
+        for (index, claim) in parsed.iter().enumerate() {
+            match claim {
+                Ok(claim) => claims.push((index, claim)),
+                Err(reason) => bad.push((index, Some(reason.to_string()))),
+            }
+        }
+        let false_ones = batch_verify::find_bad(&vk, &claims)?;
+        bad.extend(false_ones.into_iter().map(|index| (index, None)));
+        bad.sort();
+        Ok(bad)
+    })
+}
+
+#[pyfunction]
 fn alpha_beta<'py>(py: Python<'py>, vk: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
     let out = guard(py, || Ok(verify::alpha_beta(&VerifyingKey::parse(vk)?)))?;
     Ok(PyBytes::new(py, &out))
@@ -286,6 +326,8 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(read_wtns, module)?)?;
     module.add_function(wrap_pyfunction!(setup_dev, module)?)?;
     module.add_function(wrap_pyfunction!(alpha_beta, module)?)?;
+    module.add_function(wrap_pyfunction!(verify_batch, module)?)?;
+    module.add_function(wrap_pyfunction!(find_bad_proofs, module)?)?;
     module.add_function(wrap_pyfunction!(py_verify, module)?)
 }
 
