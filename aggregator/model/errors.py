@@ -5,7 +5,9 @@
     |   |-- ConfigError                           a configuration file
     |   |-- PolicyError                           a policy or its spec
     |   |-- FormatError                           a binary or JSON artefact (.r1cs .wtns .zkey bundle)
-    |   `-- KeyFileError                          a secret that is missing, too open or of a wrong length
+    |   |-- KeyFileError                          a secret that is missing, too open or of a wrong length
+    |   |-- NotFoundError                         nothing is stored under that name
+    |   `-- ConflictError                         it contradicts what is stored
     |-- ChainError                       exit 3   a chain could not be read as asked
     |   |-- ChainUnreachableError                 no endpoint answered
     |   |-- QuorumError                           endpoints disagree
@@ -70,6 +72,18 @@ class KeyFileError(InputError):
     """A secret is missing, readable by others, or of a wrong length."""
 
     problem = "invalid-key"
+
+
+class NotFoundError(InputError):
+    """Nothing is stored under a name or an id."""
+
+    problem = "not-found"
+
+
+class ConflictError(InputError):
+    """What is asked for contradicts what is stored: a name, a key or an address is taken."""
+
+    problem = "conflict"
 
 
 class ChainError(CounterfoilError):

@@ -1,15 +1,14 @@
-"""The local store: accounts, links, policies, snapshots and bundles, in one SQLite file by default.
+"""Opens the store: one SQLite file by default, or PostgreSQL by URL; each change is one transaction.
 
-Every method is one transaction: it happens whole or not at all.
+A store of an earlier schema is brought to the present one when it is opened, in one transaction. On SQLite writers
+wait for each other from their first statement; on PostgreSQL a lock of the transaction does the same, so that a check
+and the write that rests on it are never apart.
 """
 
 from __future__ import annotations
 
-import hashlib
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final
 
@@ -17,102 +16,30 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.exc import DatabaseError, IntegrityError
 
-from aggregator.model.errors import CounterfoilError, InputError, ProofRefusedError
+from aggregator.model.errors import ConflictError, CounterfoilError, InputError
 from aggregator.store import schema
-from aggregator.store.keyfile import new_holder_key
+from aggregator.store.everything import AllRecords
 
-ACCOUNT_NAME: Final = re.compile(r"(?!0x)[a-z0-9][a-z0-9._-]{0,39}", re.ASCII)
-ADDRESS: Final = re.compile(r"0x[0-9a-f]{40}", re.ASCII)
-DOCUMENT_ID_HEX: Final = 16
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """One cross-margin account as the store keeps it; the key itself stays in `key_file`."""
-
-    name: str
-    account_id: int
-    sub_account: int
-    key_file: str
-    created_at: int
+BUSY_TIMEOUT_MS: Final = 10_000
+WRITERS: Final = 0x636F756E746572
+"""PostgreSQL's advisory lock of writers: "counter" in ASCII."""
+READ_ONLY: Final = {"counterfoil_read": True}
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
-    """An address and the signature by which its owner joined it to an account.
-
-    `chain` is "" for a key's own address, which is the same on every chain, and the CAIP-2 id for a contract
-    account, which belongs to its owner only where it was deployed.
-    """
-
-    address: str
-    account: str
-    issued_at: int
-    signature: str
-    chain: str = ""
-
-    @property
-    def holder(self) -> str:
-        """The address, or for a contract account its CAIP-10 id."""
-        return f"{self.chain}:{self.address}" if self.chain else self.address
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One stored document without its text: what a list shows."""
-
-    id: str
-    label: str
-    stored_at: int
-
-
-@dataclass(frozen=True, slots=True)
-class StoredSnapshot:
-    """A snapshot document, whose account it is, and the secret that blinds commitments to it."""
-
-    id: str
-    account: str
-    document: bytes
-    blinding: int
-
-    def __repr__(self) -> str:
-        return f"StoredSnapshot(id={self.id!r}, account={self.account!r})"
-
-
-def document_id(document: bytes) -> str:
-    """Id of a stored document: the first 64 bits of SHA-256 over its canonical bytes, as 0x hex."""
-    return "0x" + hashlib.sha256(document).hexdigest()[:DOCUMENT_ID_HEX]
-
-
-def check_account_name(name: str) -> str:
-    """`name` itself when it may name an account, and so a file; raises InputError."""
-    if ACCOUNT_NAME.fullmatch(name) is None:
-        raise InputError(
-            f"{name!r} cannot name an account; use up to 40 of a-z 0-9 . _ - that do not start with 0x"
-        )
-    return name
-
-
-class Store:
-    """Opens the database at a SQLAlchemy `url` and makes its tables when they are absent."""
+class Store(AllRecords):
+    """A store at a SQLAlchemy `url`; its tables are made when they are absent."""
 
     def __init__(self, url: str, where: str) -> None:
         """`where` names the store in messages. Raises InputError when it cannot be opened."""
         self._where = where
-        self._engine = sa.create_engine(url)
-        if self._engine.dialect.name == "sqlite":
-            event.listen(self._engine, "connect", _sqlite_pragmas)
+        try:
+            self._engine = sa.create_engine(url)
+        except (sa.exc.ArgumentError, ImportError) as error:
+            raise InputError(f"the store {where} cannot be opened ({error}); check its URL") from error
+        prepare_engine(self._engine)
         try:
             with self._transaction() as connection:
-                schema.metadata.create_all(connection)
-                found = connection.execute(sa.select(schema.version.c.version)).scalar()
-                if found is None:
-                    connection.execute(schema.version.insert().values(version=schema.SCHEMA_VERSION))
-                elif found != schema.SCHEMA_VERSION:
-                    raise InputError(
-                        f"the store {where} has schema version {found}, this program reads "
-                        f"{schema.SCHEMA_VERSION}; use the counterfoil that wrote it or another --home"
-                    )
+                bring_up_to_date(connection, where)
         except CounterfoilError:
             self.close()
             raise
@@ -131,179 +58,71 @@ class Store:
 
     @contextmanager
     def _transaction(self) -> Iterator[sa.Connection]:
-        try:
-            with self._engine.begin() as connection:
-                yield connection
-        except IntegrityError as error:
-            raise InputError(f"the store {self._where} refused a conflicting entry ({error.orig})") from error
-        except DatabaseError as error:
-            raise InputError(
-                f"the store {self._where} cannot be used ({error.orig}); move it away or give another --home"
-            ) from error
+        with translated_errors(self._where), self._engine.begin() as connection:
+            yield connection
 
-    # accounts and links
 
-    def add_account(self, account: Account) -> None:
-        """Store a new account. Raises InputError when its name or its id is taken."""
-        check_account_name(account.name)
-        table = schema.accounts
-        row = {**_fields(account), "account_id": f"0x{account.account_id:064x}"}
-        with self._transaction() as connection:
-            taken = connection.execute(
-                sa.select(table.c.name, table.c.account_id).where(
-                    (table.c.name == row["name"]) | (table.c.account_id == row["account_id"])
-                )
-            ).first()
-            if taken is not None and taken.name == account.name:
-                raise InputError(f"account {account.name!r} exists; choose another name")
-            if taken is not None:
-                raise InputError(
-                    f"this key and sub-account number are account {taken.name!r} already; use another number"
-                )
-            connection.execute(table.insert().values(**row))
+def prepare_engine(engine: sa.Engine) -> None:
+    """Set how transactions begin. Connections with the option `READ_ONLY` do not wait for writers."""
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _sqlite_connect)
+        event.listen(engine, "begin", _sqlite_begin)
+    else:
+        event.listen(engine, "begin", _postgres_begin)
 
-    def account(self, name: str) -> Account:
-        """The account called `name`; raises InputError when there is none."""
-        for account in self.accounts():
-            if account.name == name:
-                return account
-        raise InputError(f"there is no account {name!r}; run: counterfoil account create {name}")
 
-    def accounts(self) -> list[Account]:
-        """All accounts, by name."""
-        with self._transaction() as connection:
-            rows = connection.execute(sa.select(schema.accounts).order_by(schema.accounts.c.name)).mappings()
-            return [Account(**{**row, "account_id": int(row["account_id"], 16)}) for row in rows]
+@contextmanager
+def translated_errors(where: str) -> Iterator[None]:
+    """Errors of the database as errors of this distribution; `where` names the store."""
+    try:
+        yield
+    except IntegrityError as error:
+        raise ConflictError(f"the store {where} refused a conflicting entry ({error.orig})") from error
+    except DatabaseError as error:
+        raise InputError(
+            f"the store {where} cannot be used ({error.orig}); move it away or give another --home"
+        ) from error
 
-    def add_link(self, link: Link) -> None:
-        """Store a link whose signature was checked; a later one of the same account replaces it.
 
-        Raises InputError when the address belongs to another account.
-        """
-        if ADDRESS.fullmatch(link.address) is None:
-            raise InputError(f"{link.address!r} is not a lower-case 20-byte address; correct it")
-        self.account(link.account)
-        table = schema.links
-        with self._transaction() as connection:
-            owner = connection.execute(
-                sa.select(table.c.account).where(table.c.address == link.address).limit(1)
-            ).scalar()
-            if owner not in (None, link.account):
-                raise InputError(
-                    f"address {link.address} is linked to account {owner!r} already; link another address"
-                )
-            same = (table.c.address == link.address) & (table.c.chain == link.chain)
-            connection.execute(sa.delete(table).where(same))
-            connection.execute(table.insert().values(**_fields(link)))
+def bring_up_to_date(connection: sa.Connection, where: str) -> None:
+    """Make or migrate the tables on a connection in a writer's transaction.
 
-    def links(self, account: str | None = None) -> list[Link]:
-        """The links of `account`, or all, by address."""
-        query = sa.select(schema.links).order_by(schema.links.c.address, schema.links.c.chain)
-        if account is not None:
-            query = query.where(schema.links.c.account == account)
-        with self._transaction() as connection:
-            return [Link(**row) for row in connection.execute(query).mappings()]
-
-    def claim_attested(self, account_id: int, addresses: Iterable[str]) -> None:
-        """An attestor's memory: each address backs the one account it was first attested for.
-
-        Raises ProofRefusedError when one of them backs another account; then none is claimed.
-        """
-        table, own = schema.attested, f"0x{account_id:064x}"
-        with self._transaction() as connection:
-            for address in sorted(set(addresses)):
-                query = sa.select(table.c.account_id).where(table.c.address == address)
-                owner = connection.execute(query).scalar()
-                if owner is None:
-                    connection.execute(table.insert().values(address=address, account_id=own))
-                elif owner != own:
-                    raise ProofRefusedError(
-                        f"address {address} was attested for another account, so it cannot back this one; "
-                        "leave it out of the snapshot"
-                    )
-
-    # documents
-
-    def add_policy(self, document: bytes, *, name: str, root: int, now: int) -> str:
-        """Store a policy document once; returns its id."""
-        row = {"name": name, "root": f"0x{root:064x}"}
-        return self._add(schema.policies, document, row, now)
-
-    def add_snapshot(self, document: bytes, *, account: str, cut_time: int, complete: bool, now: int) -> str:
-        """Store a snapshot document once, with a fresh blinding; returns its id."""
-        blinding = f"0x{new_holder_key():064x}"
-        row = {"account": account, "cut_time": cut_time, "complete": complete, "blinding": blinding}
-        return self._add(schema.snapshots, document, row, now)
-
-    def add_bundle(self, document: bytes, *, account: str, snapshot: str, now: int) -> str:
-        """Store a bundle document once; returns its id."""
-        return self._add(schema.bundles, document, {"account": account, "snapshot": snapshot}, now)
-
-    def policy(self, key: str) -> bytes:
-        """The policy document whose id starts with `key`, or the newest with that name; raises InputError."""
-        row = self._find(schema.policies, key, schema.policies.c.name, "policy", "policy build")
-        return str(row["document"]).encode()
-
-    def snapshot(self, key: str) -> StoredSnapshot:
-        """The snapshot whose id starts with `key`, or the newest of that account; raises InputError."""
-        row = self._find(schema.snapshots, key, schema.snapshots.c.account, "snapshot", "snapshot take")
-        return StoredSnapshot(
-            row["id"], row["account"], str(row["document"]).encode(), int(row["blinding"], 16)
+    Raises InputError when the store is of a later version than this program.
+    """
+    found = stored_version(connection)
+    if found == schema.SCHEMA_VERSION:
+        return
+    if found is not None and found > schema.SCHEMA_VERSION:
+        raise InputError(
+            f"the store {where} has schema version {found}, this program reads {schema.SCHEMA_VERSION}; "
+            "use the counterfoil that wrote it or another --home"
         )
+    from aggregator.store.migrations import migrate
 
-    def bundle(self, key: str) -> bytes:
-        """The bundle whose id starts with `key`, or the newest of that account; raises InputError."""
-        row = self._find(schema.bundles, key, schema.bundles.c.account, "bundle", "proof make")
-        return str(row["document"]).encode()
-
-    def policies(self) -> list[Entry]:
-        """Stored policies, newest first."""
-        return self._entries(schema.policies, schema.policies.c.name)
-
-    def snapshots(self) -> list[Entry]:
-        """Stored snapshots, newest first, labelled by account."""
-        return self._entries(schema.snapshots, schema.snapshots.c.account)
-
-    def bundles(self) -> list[Entry]:
-        """Stored bundles, newest first, labelled by account."""
-        return self._entries(schema.bundles, schema.bundles.c.account)
-
-    def _add(self, table: sa.Table, document: bytes, row: dict[str, Any], now: int) -> str:
-        key = document_id(document)
-        with self._transaction() as connection:
-            if connection.execute(sa.select(table.c.id).where(table.c.id == key)).first() is None:
-                values = {**row, "id": key, "stored_at": now, "document": document.decode()}
-                connection.execute(table.insert().values(**values))
-        return key
-
-    def _find(self, table: sa.Table, key: str, label: sa.Column[Any], what: str, maker: str) -> sa.RowMapping:
-        is_id = key.startswith("0x")
-        where = table.c.id.startswith(key, autoescape=True) if is_id else label == key
-        with self._transaction() as connection:
-            rows = (
-                connection.execute(sa.select(table).where(where).order_by(table.c.number.desc()))
-                .mappings()
-                .all()
-            )
-        if not rows:
-            raise InputError(f"the store holds no {what} {key!r}; run: counterfoil {maker}")
-        if is_id and len(rows) > 1:
-            raise InputError(
-                f"{len(rows)} stored documents of kind {what} start with {key}; give more digits"
-            )
-        return rows[0]
-
-    def _entries(self, table: sa.Table, label: sa.Column[Any]) -> list[Entry]:
-        query = sa.select(table.c.id, label.label("label"), table.c.stored_at)
-        query = query.order_by(table.c.number.desc())
-        with self._transaction() as connection:
-            return [Entry(**row) for row in connection.execute(query).mappings()]
+    migrate(connection, found)
 
 
-def _fields(record: Account | Link) -> dict[str, Any]:
-    return {name: getattr(record, name) for name in record.__slots__}
+def stored_version(connection: sa.Connection) -> int | None:
+    """The schema version of a store, None for an empty database."""
+    if not sa.inspect(connection).has_table(schema.version.name):
+        return None
+    return connection.execute(sa.select(schema.version.c.version)).scalar()
 
 
-def _sqlite_pragmas(connection: Any, _record: object) -> None:
-    connection.execute("PRAGMA foreign_keys = ON")
-    connection.execute("PRAGMA busy_timeout = 5000")
+def _sqlite_connect(connection: Any, _record: object) -> None:
+    # The driver's own BEGIN comes too late to make a read and the write after it one transaction.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.close()
+
+
+def _sqlite_begin(connection: sa.Connection) -> None:
+    reading = connection.get_execution_options().get("counterfoil_read")
+    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+
+def _postgres_begin(connection: sa.Connection) -> None:
+    if not connection.get_execution_options().get("counterfoil_read"):
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITERS})")

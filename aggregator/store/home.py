@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Final
 
 from aggregator.model.errors import InputError
-from aggregator.store.database import Account, Store, check_account_name
+from aggregator.store.database import Store
 from aggregator.store.keyfile import new_holder_key, read_holder_key, write_secret
+from aggregator.store.records import Account, check_account_name
 from circuits.hashing import account_id
 
 HOME_VARIABLE: Final = "COUNTERFOIL_HOME"

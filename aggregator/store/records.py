@@ -1,0 +1,256 @@
+"""What the store keeps of a holder: accounts, links, policies, snapshots and bundles.
+
+`Records` says what is written and read; whose transaction that happens in is for its subclasses.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from aggregator.model.errors import ConflictError, InputError, NotFoundError, ProofRefusedError
+from aggregator.store import schema
+from aggregator.store.connected import Connected
+from aggregator.store.keyfile import new_holder_key
+
+ACCOUNT_NAME: Final = re.compile(r"(?!0x)[a-z0-9][a-z0-9._-]{0,39}", re.ASCII)
+ADDRESS: Final = re.compile(r"0x[0-9a-f]{40}", re.ASCII)
+DOCUMENT_ID_HEX: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One cross-margin account as the store keeps it; the key itself stays in `key_file`."""
+
+    name: str
+    account_id: int
+    sub_account: int
+    key_file: str
+    created_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """An address and the signature by which its owner joined it to an account.
+
+    `chain` is "" for a key's own address, which is the same on every chain, and the CAIP-2 id for a contract
+    account, which belongs to its owner only where it was deployed.
+    """
+
+    address: str
+    account: str
+    issued_at: int
+    signature: str
+    chain: str = ""
+
+    @property
+    def holder(self) -> str:
+        """The address, or for a contract account its CAIP-10 id."""
+        return f"{self.chain}:{self.address}" if self.chain else self.address
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One stored document without its text: what a list shows."""
+
+    id: str
+    label: str
+    stored_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSnapshot:
+    """A snapshot document, whose account it is, and the secret that blinds commitments to it."""
+
+    id: str
+    account: str
+    document: bytes
+    blinding: int
+
+    def __repr__(self) -> str:
+        return f"StoredSnapshot(id={self.id!r}, account={self.account!r})"
+
+
+def document_id(document: bytes) -> str:
+    """Id of a stored document: the first 64 bits of SHA-256 over its canonical bytes, as 0x hex."""
+    return "0x" + hashlib.sha256(document).hexdigest()[:DOCUMENT_ID_HEX]
+
+
+def check_account_name(name: str) -> str:
+    """`name` itself when it may name an account, and so a file; raises InputError."""
+    if ACCOUNT_NAME.fullmatch(name) is None:
+        raise InputError(
+            f"{name!r} cannot name an account; use up to 40 of a-z 0-9 . _ - that do not start with 0x"
+        )
+    return name
+
+
+class Records(Connected):
+    """Each method happens whole or not at all."""
+
+    # accounts and links
+
+    def add_account(self, account: Account) -> None:
+        """Store a new account. Raises InputError when its name or its id is taken."""
+        check_account_name(account.name)
+        table = schema.accounts
+        row = {**_fields(account), "account_id": f"0x{account.account_id:064x}"}
+        with self._transaction() as connection:
+            taken = connection.execute(
+                sa.select(table.c.name, table.c.account_id).where(
+                    (table.c.name == row["name"]) | (table.c.account_id == row["account_id"])
+                )
+            ).first()
+            if taken is not None and taken.name == account.name:
+                raise ConflictError(f"account {account.name!r} exists; choose another name")
+            if taken is not None:
+                raise ConflictError(
+                    f"this key and sub-account number are account {taken.name!r} already; use another number"
+                )
+            connection.execute(table.insert().values(**row))
+
+    def account(self, name: str) -> Account:
+        """The account called `name`; raises InputError when there is none."""
+        for account in self.accounts():
+            if account.name == name:
+                return account
+        raise NotFoundError(f"there is no account {name!r}; run: counterfoil account create {name}")
+
+    def accounts(self) -> list[Account]:
+        """All accounts, by name."""
+        with self._transaction() as connection:
+            rows = connection.execute(sa.select(schema.accounts).order_by(schema.accounts.c.name)).mappings()
+            return [Account(**{**row, "account_id": int(row["account_id"], 16)}) for row in rows]
+
+    def add_link(self, link: Link) -> None:
+        """Store a link whose signature was checked; a later one of the same account replaces it.
+
+        Raises InputError when the address belongs to another account.
+        """
+        if ADDRESS.fullmatch(link.address) is None:
+            raise InputError(f"{link.address!r} is not a lower-case 20-byte address; correct it")
+        self.account(link.account)
+        table = schema.links
+        with self._transaction() as connection:
+            owner = connection.execute(
+                sa.select(table.c.account).where(table.c.address == link.address).limit(1)
+            ).scalar()
+            if owner not in (None, link.account):
+                raise ConflictError(
+                    f"address {link.address} is linked to account {owner!r} already; link another address"
+                )
+            same = (table.c.address == link.address) & (table.c.chain == link.chain)
+            connection.execute(sa.delete(table).where(same))
+            connection.execute(table.insert().values(**_fields(link)))
+
+    def links(self, account: str | None = None) -> list[Link]:
+        """The links of `account`, or all, by address."""
+        query = sa.select(schema.links).order_by(schema.links.c.address, schema.links.c.chain)
+        if account is not None:
+            query = query.where(schema.links.c.account == account)
+        with self._transaction() as connection:
+            return [Link(**row) for row in connection.execute(query).mappings()]
+
+    def claim_attested(self, account_id: int, addresses: Iterable[str]) -> None:
+        """An attestor's memory: each address backs the one account it was first attested for.
+
+        Raises ProofRefusedError when one of them backs another account; then none is claimed.
+        """
+        table, own = schema.attested, f"0x{account_id:064x}"
+        with self._transaction() as connection:
+            for address in sorted(set(addresses)):
+                query = sa.select(table.c.account_id).where(table.c.address == address)
+                owner = connection.execute(query).scalar()
+                if owner is None:
+                    connection.execute(table.insert().values(address=address, account_id=own))
+                elif owner != own:
+                    raise ProofRefusedError(
+                        f"address {address} was attested for another account, so it cannot back this one; "
+                        "leave it out of the snapshot"
+                    )
+
+    # documents
+
+    def add_policy(self, document: bytes, *, name: str, root: int, now: int) -> str:
+        """Store a policy document once; returns its id."""
+        row = {"name": name, "root": f"0x{root:064x}"}
+        return self._add(schema.policies, document, row, now)
+
+    def add_snapshot(self, document: bytes, *, account: str, cut_time: int, complete: bool, now: int) -> str:
+        """Store a snapshot document once, with a fresh blinding; returns its id."""
+        blinding = f"0x{new_holder_key():064x}"
+        row = {"account": account, "cut_time": cut_time, "complete": complete, "blinding": blinding}
+        return self._add(schema.snapshots, document, row, now)
+
+    def add_bundle(self, document: bytes, *, account: str, snapshot: str, now: int) -> str:
+        """Store a bundle document once; returns its id."""
+        return self._add(schema.bundles, document, {"account": account, "snapshot": snapshot}, now)
+
+    def policy(self, key: str) -> bytes:
+        """The policy document whose id starts with `key`, or the newest with that name; raises InputError."""
+        row = self._find(schema.policies, key, schema.policies.c.name, "policy", "policy build")
+        return str(row["document"]).encode()
+
+    def snapshot(self, key: str) -> StoredSnapshot:
+        """The snapshot whose id starts with `key`, or the newest of that account; raises InputError."""
+        row = self._find(schema.snapshots, key, schema.snapshots.c.account, "snapshot", "snapshot take")
+        return StoredSnapshot(
+            row["id"], row["account"], str(row["document"]).encode(), int(row["blinding"], 16)
+        )
+
+    def bundle(self, key: str) -> bytes:
+        """The bundle whose id starts with `key`, or the newest of that account; raises InputError."""
+        row = self._find(schema.bundles, key, schema.bundles.c.account, "bundle", "proof make")
+        return str(row["document"]).encode()
+
+    def policies(self) -> list[Entry]:
+        """Stored policies, newest first."""
+        return self._entries(schema.policies, schema.policies.c.name)
+
+    def snapshots(self) -> list[Entry]:
+        """Stored snapshots, newest first, labelled by account."""
+        return self._entries(schema.snapshots, schema.snapshots.c.account)
+
+    def bundles(self) -> list[Entry]:
+        """Stored bundles, newest first, labelled by account."""
+        return self._entries(schema.bundles, schema.bundles.c.account)
+
+    def _add(self, table: sa.Table, document: bytes, row: dict[str, Any], now: int) -> str:
+        key = document_id(document)
+        with self._transaction() as connection:
+            if connection.execute(sa.select(table.c.id).where(table.c.id == key)).first() is None:
+                values = {**row, "id": key, "stored_at": now, "document": document.decode()}
+                connection.execute(table.insert().values(**values))
+        return key
+
+    def _find(self, table: sa.Table, key: str, label: sa.Column[Any], what: str, maker: str) -> sa.RowMapping:
+        is_id = key.startswith("0x")
+        where = table.c.id.startswith(key, autoescape=True) if is_id else label == key
+        with self._transaction() as connection:
+            rows = (
+                connection.execute(sa.select(table).where(where).order_by(table.c.number.desc()))
+                .mappings()
+                .all()
+            )
+        if not rows:
+            raise NotFoundError(f"the store holds no {what} {key!r}; run: counterfoil {maker}")
+        if is_id and len(rows) > 1:
+            raise InputError(
+                f"{len(rows)} stored documents of kind {what} start with {key}; give more digits"
+            )
+        return rows[0]
+
+    def _entries(self, table: sa.Table, label: sa.Column[Any]) -> list[Entry]:
+        query = sa.select(table.c.id, label.label("label"), table.c.stored_at)
+        query = query.order_by(table.c.number.desc())
+        with self._transaction() as connection:
+            return [Entry(**row) for row in connection.execute(query).mappings()]
+
+
+def _fields(record: Account | Link) -> dict[str, Any]:
+    return {name: getattr(record, name) for name in record.__slots__}
