@@ -1,6 +1,7 @@
 """From a spec and prices to a policy: the floats of the models end here, rounded once.
 
-Instrument ids follow the order of the spec (cash, tokens and debts by asset, wrappers, perps, futures, options). An
+Instrument ids follow the order of the spec (cash, tokens and debts by asset, wrappers and debts in them,
+deposits, pools, perps, futures, options). An
 instrument that cannot be priced keeps its id reserved, so the others keep theirs.
 """
 
@@ -13,10 +14,11 @@ from aggregator.model.errors import PolicyError
 from aggregator.model.policy import Instrument, NettingGroup, Policy
 from aggregator.model.units import INTERCEPT_BOUND, PRICE_SCALE, QUANTITY_SCALE
 from aggregator.policy.check import check_policy, largest_quantity_e8, position_factor_e12
-from aggregator.policy.collateral import cash, debt_drafts, netting_group, spot_drafts, wrapper_drafts
+from aggregator.policy.claims import Claims
+from aggregator.policy.collateral import cash, debt_drafts, netting_group, spot_drafts
 from aggregator.policy.derivatives import future_drafts, option_drafts, perp_drafts
 from aggregator.policy.draft import ClassContext, Draft
-from aggregator.policy.quotes import PriceQuote, Quotes, RateQuote
+from aggregator.policy.quotes import FREE, PriceQuote, Quotes, RateQuote
 from aggregator.policy.spec import ClassSpec, PolicySpec
 from aggregator.pricing.forward import ForwardCurve
 from aggregator.pricing.surface import Surface, ssvi_slice
@@ -49,8 +51,7 @@ def _contexts(spec: PolicySpec, quotes: Quotes, scenarios: tuple[Scenario, ...])
 
 def _drafts(spec: PolicySpec, quotes: Quotes, as_of: int) -> list[Draft | None]:
     contexts = _contexts(spec, quotes, spec.scenarios)
-    assets = {asset.name: asset for asset in spec.assets}
-    group_ids = {name: n for n, name in enumerate(assets, start=1)}
+    group_ids = {asset.name: n for n, asset in enumerate(spec.assets, start=1)}
     context_of = {
         asset.name: contexts[asset.class_name] if asset.class_name else None for asset in spec.assets
     }
@@ -59,9 +60,7 @@ def _drafts(spec: PolicySpec, quotes: Quotes, as_of: int) -> list[Draft | None]:
         context, group_id = context_of[asset.name], group_ids[asset.name]
         drafts += spot_drafts(spec, asset, context, group_id, quotes)
         drafts += debt_drafts(asset, context, group_id, quotes)
-    for wrapper in spec.wrappers:
-        name = wrapper.asset
-        drafts += wrapper_drafts(spec, wrapper, assets, context_of[name], group_ids[name], quotes)
+    drafts += Claims(spec, quotes, context_of, group_ids).drafts()
     for perp in spec.perps:
         drafts += perp_drafts(perp, contexts[perp.class_name], quotes)
     for future in spec.futures:
@@ -113,12 +112,14 @@ def build_policy(
     as_of: int,
     epoch: int,
     zero_stale_collateral: bool = False,
+    zeroed: dict[str, str] | None = None,
 ) -> Policy:
     """A policy that keeps W1-W7.
 
     prices, rates: quotes by the names the spec uses; as_of: Unix seconds; epoch: >= 0, raised by the publisher with
     every policy. With `zero_stale_collateral`, collateral whose price or rate is stale or missing counts as zero, a
-    debt keeps its last price raised by the spec's margin, and derivatives on it are left out.
+    debt keeps its last price raised by the spec's margin, and derivatives on it are left out; `zeroed`, when given,
+    receives each such price or rate with the reason.
 
     Raises PriceError for a stale or missing quote otherwise, and PolicyError when the result breaks a bound.
     """
@@ -126,7 +127,14 @@ def build_policy(
         raise PolicyError(
             f"the spec {spec.name} estimates numbers from data files; resolve it before it is built"
         )
-    quotes = Quotes(prices, rates, zero_stale_collateral, spec.stale_debt_margin_e6)
+    quotes = Quotes(
+        prices,
+        rates,
+        zero_stale_collateral,
+        spec.stale_debt_margin_e6,
+        demands={asset.price: asset.demand for asset in spec.assets if asset.demand != FREE},
+        zeroed={} if zeroed is None else zeroed,
+    )
     groups = tuple(netting_group(n, asset, quotes) for n, asset in enumerate(spec.assets, start=1))
     instruments = [
         _instrument(instrument_id, draft, spec.max_position_usd)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from aggregator.fixed import div_ceil, mul_div_down
 from aggregator.model.policy import Addon, InstrumentKind, NettingGroup
 from aggregator.model.units import PRICE_SCALE, RATE_SCALE
 from aggregator.policy.draft import NO_RISK, ClassContext, Draft, addon_of, to_risk_e12
 from aggregator.policy.haircut import lines_from_tiers
 from aggregator.policy.quotes import Quotes
-from aggregator.policy.spec import AssetSpec, LevelRates, PolicySpec, WrapperSpec
+from aggregator.policy.rates import LevelRates
+from aggregator.policy.spec import AssetSpec, PolicySpec
 from aggregator.risk.arrays import spot_array
 
 ALL_OF_IT = LevelRates(RATE_SCALE, RATE_SCALE)
@@ -46,13 +44,14 @@ def netting_group(group_id: int, asset: AssetSpec, quotes: Quotes) -> NettingGro
     )
 
 
-def _risk(context: ClassContext | None, price_e12: int) -> tuple[int, ...]:
+def risk_of(context: ClassContext | None, price_e12: int) -> tuple[int, ...]:
+    """The risk array of something that moves with its class, at a price in 1e-12 USD."""
     if context is None:
         return NO_RISK
     return to_risk_e12(spot_array(price_e12 / PRICE_SCALE, context.shocks, context.scenarios))
 
 
-def _held(
+def held(
     symbol: str,
     asset: AssetSpec,
     context: ClassContext | None,
@@ -71,7 +70,7 @@ def _held(
         group_id=group_id,
         mark_e12=price_e12,
         unit_e6=unit_e6 if price_e12 else 0,
-        risk_e12=_risk(context, price_e12),
+        risk_e12=risk_of(context, price_e12),
         addon_im=addon_im,
         addon_mm=addon_mm,
         limit_price_e12=price_e12,
@@ -84,7 +83,7 @@ def spot_drafts(
     """One instrument per chain the asset is on, with chain, bridge and liquidity add-ons on the gross quantity."""
     price = quotes.fresh_price(asset.price) or 0
     return [
-        _held(
+        held(
             f"{asset.name}@{chain}",
             asset,
             context,
@@ -97,64 +96,42 @@ def spot_drafts(
     ]
 
 
-def debt_drafts(
-    asset: AssetSpec, context: ClassContext | None, group_id: int, quotes: Quotes
-) -> list[Draft | None]:
-    """One debt per chain, held in negative quantities; None (no such instrument) when there never was a price.
+def owed(
+    symbol: str,
+    asset: AssetSpec,
+    context: ClassContext | None,
+    group_id: int,
+    price_e12: int,
+    unit_e6: int,
+) -> Draft:
+    """A debt, held in negative quantities.
 
     The long add-on takes the whole value back: a positive quantity of a debt can never be collateral.
     """
-    price = quotes.debt_price(asset.price)
-    if price is None:
-        return [None for _ in asset.debt_chains]
-    addon_im, addon_mm = addon_of(price, ALL_OF_IT, asset.liquidity)
-    return [
-        Draft(
-            symbol=f"{asset.name}-DEBT@{chain}",
-            kind=InstrumentKind.DEBT,
-            underlying=asset.class_name or asset.name,
-            class_id=context.class_id if context is not None else 0,
-            group_id=group_id,
-            mark_e12=price,
-            unit_e6=RATE_SCALE,
-            risk_e12=_risk(context, price),
-            addon_im=addon_im,
-            addon_mm=addon_mm,
-            limit_price_e12=price,
-        )
-        for chain in asset.debt_chains
-    ]
+    addon_im, addon_mm = addon_of(price_e12, ALL_OF_IT, asset.liquidity)
+    return Draft(
+        symbol=symbol,
+        kind=InstrumentKind.DEBT,
+        underlying=asset.class_name or asset.name,
+        class_id=context.class_id if context is not None else 0,
+        group_id=group_id,
+        mark_e12=price_e12,
+        unit_e6=unit_e6,
+        risk_e12=risk_of(context, price_e12),
+        addon_im=addon_im,
+        addon_mm=addon_mm,
+        limit_price_e12=price_e12,
+    )
 
 
-def wrapper_drafts(
-    spec: PolicySpec,
-    wrapper: WrapperSpec,
-    assets: Mapping[str, AssetSpec],
-    context: ClassContext | None,
-    group_id: int,
-    quotes: Quotes,
+def debt_drafts(
+    asset: AssetSpec, context: ClassContext | None, group_id: int, quotes: Quotes
 ) -> list[Draft | None]:
-    """One instrument per chain, worth rate x asset, or its own market price where that is lower.
-
-    The mark is rounded down. The unit that counts in the netting group is rounded up, so that the haircut of a net
-    holding is never understated.
-    """
-    asset = assets[wrapper.asset]
-    fixed = wrapper.fixed_rate_e12
-    rate = fixed if fixed is not None else quotes.fresh_rate(wrapper.rate) or 0
-    price = mul_div_down(quotes.fresh_price(asset.price) or 0, rate, PRICE_SCALE)
-    if wrapper.price is not None:
-        price = min(price, quotes.fresh_price(wrapper.price) or 0)
-    unit = div_ceil(rate, PRICE_SCALE // RATE_SCALE)
+    """One debt per chain; None (no such instrument) when there never was a price."""
+    price = quotes.debt_price(asset.price)
     return [
-        _held(
-            f"{wrapper.name}@{chain}",
-            asset,
-            context,
-            group_id,
-            price,
-            unit,
-            spec.chains[chain] + asset.bridges.get(chain, NOTHING) + asset.liquidity + wrapper.addon,
-        )
-        for chain in wrapper.chains
+        None
+        if price is None
+        else owed(f"{asset.name}-DEBT@{chain}", asset, context, group_id, price, RATE_SCALE)
+        for chain in asset.debt_chains
     ]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from aggregator.fixed import mul_div_up
 from aggregator.model.policy import Addon, InstrumentKind
 from aggregator.model.units import PRICE_SCALE, RATE_SCALE, SCENARIOS
-from aggregator.policy.spec import LevelRates
+from aggregator.policy.rates import LevelRates
 from aggregator.risk.market import Market
 from aggregator.risk.scenarios import ClassShocks, Scenario
 

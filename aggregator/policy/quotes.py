@@ -1,49 +1,128 @@
-"""Prices and rates as a policy build takes them, and what a stale or missing one is worth.
+"""Prices and rates as a policy build takes them, and what a stale, missing or unfit one is worth.
 
-A stale price never values collateral: the build stops, or, when its caller says so, the collateral counts as zero.
-A debt keeps its last price, raised by the spec's margin, because leaving it out would hide it.
+A price that is not good never values collateral: the build stops, or, when its caller says so, the collateral counts
+as zero and the reason is kept. A debt keeps its last price, raised by the spec's margin, because leaving it out would
+hide it. docs/prices.md has the rules with worked numbers.
+
+PriceError
+|-- MissingQuoteError     there is no quote
+|-- StaleQuoteError       its source says that it values debts only: stale, unsure, deviating, under-reserved, ..
+|-- FewSourcesError       fewer sources agree on it than the spec asks for
+|-- UnreservedError       the spec asks for a proof of reserve, and none was read
+`-- DepegError            it is outside its band, and the spec refuses it there
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Final
 
-from aggregator.fixed import mul_div_up
+from aggregator.fixed import format_decimal, mul_div_up
 from aggregator.model.errors import PolicyError, PriceError
 from aggregator.model.units import PRICE_BOUND, RATE_SCALE
+
+_DIGITS: Final = 12
+
+
+class MissingQuoteError(PriceError):
+    """There is no quote of that name."""
+
+
+class StaleQuoteError(PriceError):
+    """The source says that the quote values debts only."""
+
+
+class FewSourcesError(PriceError):
+    """Fewer sources agree on a price than the spec asks for."""
+
+
+class UnreservedError(PriceError):
+    """The spec asks for a proof of reserve, and none was read."""
+
+
+class DepegError(PriceError):
+    """A price is outside its band, and the spec refuses it there."""
 
 
 @dataclass(frozen=True, slots=True)
 class PriceQuote:
-    """USD per unit in 1e-12, the Unix time it is from, and whether its source calls it stale."""
+    """USD per unit in 1e-12, the Unix time it is from, and whether its source calls it unfit for collateral.
+
+    `high_e12` is what debts are valued at where that is above the price; `reason` says why it is unfit, "" for plain
+    age; `sources` is how many agree on it; `reserved` is True when a proof of reserve was read and holds.
+    """
 
     price_e12: int
     as_of: int
     stale: bool = False
+    high_e12: int = 0
+    reason: str = ""
+    sources: int = 1
+    reserved: bool = False
+
+    @property
+    def debt_e12(self) -> int:
+        """The greater of `price_e12` and `high_e12`."""
+        return max(self.price_e12, self.high_e12)
 
 
 @dataclass(frozen=True, slots=True)
 class RateQuote:
-    """Units of the asset behind one unit of a wrapper in 1e-12 (a share price or staking rate)."""
+    """Units of the asset behind one unit of a wrapper in 1e-12 (a share price or staking rate).
+
+    For a pool it is 2 sqrt(x y) per share, x and y its reserves in whole units, and `tokens` are the two symbols.
+    """
 
     rate_e12: int
     as_of: int
     stale: bool = False
+    tokens: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Peg:
+    """The band of a token that should keep one price, in 1e-12 USD.
+
+    Collateral is never valued above `high_e12` and a debt never below `low_e12`. With `refuse`, collateral outside the
+    band is not valued at all.
+    """
+
+    low_e12: int
+    high_e12: int
+    refuse: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What a spec asks of a quote before it values collateral."""
+
+    peg: Peg | None = None
+    reserve: bool = False
+    min_sources: int = 1
+
+
+FREE: Final = Demand()
+"""Nothing is asked."""
 
 
 @dataclass(frozen=True, slots=True)
 class Quotes:
-    """All quotes of one build. `zero_stale`: value collateral without a fresh quote at zero instead of stopping."""
+    """All quotes of one build. `zero_stale`: value collateral without a good quote at zero instead of stopping.
+
+    `demands` are by the name of the quote. `zeroed` collects, by what counts as zero, why.
+    """
 
     prices: Mapping[str, PriceQuote]
     rates: Mapping[str, RateQuote]
     zero_stale: bool
     stale_debt_margin_e6: int
+    demands: Mapping[str, Demand] = field(default_factory=dict)
+    zeroed: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name, price in self.prices.items():
-            if not 0 < price.price_e12 < PRICE_BOUND:
+            if not 0 < price.price_e12 <= price.debt_e12 < PRICE_BOUND:
                 raise PriceError(
                     f"the price of {name} is {price.price_e12}e-12 USD, not above 0; check its feed"
                 )
@@ -55,36 +134,95 @@ class Quotes:
         if not 0 <= self.stale_debt_margin_e6 <= 10 * RATE_SCALE:
             raise PolicyError(f"the stale debt margin is {self.stale_debt_margin_e6}e-6; use 0 to 10")
 
-    def _refuse(self, what: str, name: str, quote: PriceQuote | RateQuote | None) -> None:
-        if self.zero_stale:
-            return
-        state = "missing" if quote is None else f"stale, from {quote.as_of}"
-        raise PriceError(
-            f"the {what} of {name} is {state}; refresh it, or ask for stale collateral to count as zero"
-        )
+    def _refuse(self, what: str, error: PriceError) -> None:
+        """Raise the error, or keep it as the reason why `what` counts as zero."""
+        if not self.zero_stale:
+            raise error
+        self.zeroed.setdefault(what, str(error))
+
+    def _fault(self, name: str, quote: PriceQuote | None) -> PriceError | None:
+        """Why the quote may not value collateral, its band aside."""
+        demand = self.demands.get(name, FREE)
+        if quote is None or (quote.stale and not quote.reason):
+            return _unfresh("price", name, quote)
+        if quote.stale:
+            return StaleQuoteError(f"the price of {name} is good for debts only: {quote.reason}")
+        if quote.sources < demand.min_sources:
+            return FewSourcesError(
+                f"the price of {name} has {quote.sources} agreeing sources and the spec asks for "
+                f"{demand.min_sources}; add a source"
+            )
+        if demand.reserve and not quote.reserved:
+            return UnreservedError(
+                f"{name} has no proof of reserve and the spec asks for one; add it to [[reserve_proofs]] of its network"
+            )
+        return None
 
     def fresh_price(self, name: str) -> int | None:
-        """The price in 1e-12, or None when it is stale or missing and the caller allowed that; else PriceError."""
+        """The price of collateral in 1e-12, at most the top of its band.
+
+        None when there is none that is good and the caller allowed that; else the PriceError that says why.
+        """
         quote = self.prices.get(name)
-        if quote is not None and not quote.stale:
+        fault = self._fault(name, quote)
+        if fault is not None:
+            self._refuse(f"the price of {name}", fault)
+        if quote is None or fault is not None:
+            return None
+        peg = self.demands.get(name, FREE).peg
+        if peg is None:
             return quote.price_e12
-        self._refuse("price", name, quote)
-        return None
+        if peg.refuse and not peg.low_e12 <= quote.price_e12 <= peg.high_e12:
+            band = f"{format_decimal(peg.low_e12, _DIGITS)} to {format_decimal(peg.high_e12, _DIGITS)}"
+            self._refuse(
+                f"the price of {name}",
+                DepegError(
+                    f"the price of {name} is {format_decimal(quote.price_e12, _DIGITS)} USD, outside its band of "
+                    f"{band}; wait until it is back"
+                ),
+            )
+            return None
+        return min(quote.price_e12, peg.high_e12)
 
     def fresh_rate(self, name: str) -> int | None:
         """The rate in 1e-12, or None as in `fresh_price`."""
         quote = self.rates.get(name)
-        if quote is not None and not quote.stale:
-            return quote.rate_e12
-        self._refuse("rate", name, quote)
-        return None
+        if quote is None or quote.stale:
+            self._refuse(f"the rate of {name}", _unfresh("rate", name, quote))
+            return None
+        return quote.rate_e12
 
     def debt_price(self, name: str) -> int | None:
-        """The price a debt is valued at: fresh, or the last one raised; None when there never was one."""
+        """The price a debt is valued at: at least the bottom of its band, raised when it could not value collateral.
+
+        None when there never was one.
+        """
         quote = self.prices.get(name)
-        if quote is None or quote.stale:
-            self._refuse("price", name, quote)
+        fault = self._fault(name, quote)
+        if fault is not None:
+            self._refuse(f"the price of {name}", fault)
         if quote is None:
             return None
-        raised = RATE_SCALE + self.stale_debt_margin_e6
-        return mul_div_up(quote.price_e12, raised, RATE_SCALE) if quote.stale else quote.price_e12
+        peg = self.demands.get(name, FREE).peg
+        price = quote.debt_e12 if peg is None else max(quote.debt_e12, peg.low_e12)
+        return price if fault is None else self.raised(price)
+
+    def debt_rate(self, name: str) -> int | None:
+        """The rate a debt in a wrapper is valued at: the last one, raised when it is stale; None without one."""
+        quote = self.rates.get(name)
+        if quote is None or quote.stale:
+            self._refuse(f"the rate of {name}", _unfresh("rate", name, quote))
+        if quote is None:
+            return None
+        return self.raised(quote.rate_e12) if quote.stale else quote.rate_e12
+
+    def raised(self, value: int) -> int:
+        """`value` x (1 + the stale debt margin), rounded up."""
+        return mul_div_up(value, RATE_SCALE + self.stale_debt_margin_e6, RATE_SCALE)
+
+
+def _unfresh(what: str, name: str, quote: PriceQuote | RateQuote | None) -> PriceError:
+    words = "refresh it, or ask for stale collateral to count as zero"
+    if quote is None:
+        return MissingQuoteError(f"the {what} of {name} is missing; {words}")
+    return StaleQuoteError(f"the {what} of {name} is stale, from {quote.as_of}; {words}")

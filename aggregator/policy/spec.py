@@ -12,8 +12,8 @@ from typing import Final
 
 import numpy as np
 
-from aggregator.model.anchors import ChainId, parse_chain_id
-from aggregator.model.errors import FormatError, PolicyError
+from aggregator.model.anchors import ChainId
+from aggregator.model.errors import PolicyError
 from aggregator.model.units import LINES_PER_GROUP, MAX_CLASSES, PRICE_SCALE, QUANTITY_SCALE, RATE_SCALE
 from aggregator.policy.estimates import (
     Estimates,
@@ -27,22 +27,24 @@ from aggregator.policy.estimates import (
     parse_risk,
 )
 from aggregator.policy.haircut import Tier, check_tiers
+from aggregator.policy.holdings import (
+    DepositSpec,
+    PoolSpec,
+    WrapperSpec,
+    check_demands,
+    check_holdings,
+    parse_demand,
+    parse_deposit,
+    parse_pool,
+    parse_wrapper,
+)
+from aggregator.policy.quotes import FREE, Demand
+from aggregator.policy.rates import LevelRates, parse_chain, parse_chains, parse_levels
 from aggregator.policy.tables import Table, load_toml
 from aggregator.pricing.surface import SviSlice
 from aggregator.risk.scenarios import STANDARD_SCENARIOS, ClassShocks, Scenario, check_scenarios
 
 SPEC_SCHEMA: Final = "counterfoil/policy-spec/1"
-
-
-@dataclass(frozen=True, slots=True)
-class LevelRates:
-    """One rate at each margin level, in 1e-6."""
-
-    im_e6: int
-    mm_e6: int
-
-    def __add__(self, other: LevelRates) -> LevelRates:
-        return LevelRates(self.im_e6 + other.im_e6, self.mm_e6 + other.mm_e6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,22 +87,7 @@ class AssetSpec:
     short_mm: tuple[Tier, ...]
     liquidity: LevelRates
     bridges: dict[str, LevelRates]
-
-
-@dataclass(frozen=True, slots=True)
-class WrapperSpec:
-    """A token that stands for a rate of an asset: a staking token, a vault share.
-
-    `rate` names the quote unless `fixed_rate_e12` is set; `price` may name the token's own market.
-    """
-
-    name: str
-    asset: str
-    rate: str
-    fixed_rate_e12: int | None
-    price: str | None
-    chains: tuple[ChainId, ...]
-    addon: LevelRates
+    demand: Demand = FREE
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,19 +169,12 @@ class PolicySpec:
     chains: dict[str, LevelRates]
     assets: tuple[AssetSpec, ...]
     wrappers: tuple[WrapperSpec, ...]
+    deposits: tuple[DepositSpec, ...]
+    pools: tuple[PoolSpec, ...]
     perps: tuple[PerpSpec, ...]
     futures: tuple[FutureSpec, ...]
     options: tuple[OptionSpec, ...]
     estimates: Estimates
-
-
-def _levels(table: Table, prefix: str, default: str | None = None) -> LevelRates:
-    rates = LevelRates(table.rate_e6(f"{prefix}_im", default), table.rate_e6(f"{prefix}_mm", default))
-    if rates.mm_e6 > rates.im_e6:
-        table.fail(
-            f"{prefix}_mm", f"is above {prefix}_im; keeping a position cannot need more than opening it"
-        )
-    return rates
 
 
 def _pairs(table: Table, key: str, value: str) -> tuple[tuple[float, float], ...]:
@@ -250,16 +230,6 @@ def _parse_tiers(table: Table, key: str) -> tuple[tuple[Tier, ...], tuple[Tier, 
     return im, mm
 
 
-def _chains(
-    table: Table, key: str, known: dict[str, LevelRates], *, optional: bool = False
-) -> tuple[ChainId, ...]:
-    chains = table.texts(key, () if optional else None)
-    for chain in chains:
-        if chain not in known:
-            table.fail(key, f"names {chain}, which is not among [chains]; add it there")
-    return tuple(ChainId(chain) for chain in chains)
-
-
 def _parse_asset(
     table: Table, chains: dict[str, LevelRates], histories: Histories, haircuts: dict[str, HaircutModel]
 ) -> AssetSpec:
@@ -274,7 +244,7 @@ def _parse_asset(
         inner.close()
     elif not long_im or len(long_im) + len(short_im) > LINES_PER_GROUP:
         table.fail("long_tiers", f"and short_tiers are not 1 to {LINES_PER_GROUP} rows together; change them")
-    bridges = table.named("bridges", lambda _, row: _levels(row, "addon"))
+    bridges = table.named("bridges", lambda _, row: parse_levels(row, "addon"))
     for chain in bridges:
         if chain not in chains:
             table.fail("bridges", f"names {chain}, which is not among [chains]; add it there")
@@ -282,27 +252,15 @@ def _parse_asset(
         name=name,
         price=table.text("price", name),
         class_name=table.text("class") if table.has("class") else None,
-        chains=_chains(table, "chains", chains),
-        debt_chains=_chains(table, "debt_chains", chains, optional=True),
+        chains=parse_chains(table, "chains", chains),
+        debt_chains=parse_chains(table, "debt_chains", chains, optional=True),
         long_im=long_im,
         long_mm=long_mm,
         short_im=short_im,
         short_mm=short_mm,
-        liquidity=_levels(table, "liquidity", "0"),
+        liquidity=parse_levels(table, "liquidity", "0"),
         bridges=bridges,
-    )
-
-
-def _parse_wrapper(table: Table, chains: dict[str, LevelRates]) -> WrapperSpec:
-    name = table.text("name")
-    return WrapperSpec(
-        name=name,
-        asset=table.text("asset"),
-        rate=table.text("rate", name),
-        fixed_rate_e12=table.scaled("fixed_rate", PRICE_SCALE) if table.has("fixed_rate") else None,
-        price=table.text("price") if table.has("price") else None,
-        chains=_chains(table, "chains", chains),
-        addon=_levels(table, "addon"),
+        demand=parse_demand(table),
     )
 
 
@@ -312,7 +270,7 @@ def _parse_perp(table: Table) -> PerpSpec:
         symbol=table.text("symbol", f"{name}-PERP"),
         class_name=name,
         price=table.text("price", name),
-        liquidity=_levels(table, "liquidity"),
+        liquidity=parse_levels(table, "liquidity"),
     )
 
 
@@ -327,7 +285,7 @@ def _parse_expiries(table: Table) -> Expiries:
 
 
 def _parse_future(table: Table) -> FutureSpec:
-    return FutureSpec(table.text("class"), _parse_expiries(table), _levels(table, "liquidity"))
+    return FutureSpec(table.text("class"), _parse_expiries(table), parse_levels(table, "liquidity"))
 
 
 def _rising(table: Table, key: str, scale: int) -> tuple[int, ...]:
@@ -352,8 +310,8 @@ def _parse_option(table: Table) -> OptionSpec:
         class_name=table.text("class"),
         expiries=_parse_expiries(table),
         strikes=_parse_strikes(table),
-        short_minimum=_levels(table, "short_minimum"),
-        liquidity=_levels(table, "liquidity"),
+        short_minimum=parse_levels(table, "short_minimum"),
+        liquidity=parse_levels(table, "liquidity"),
     )
 
 
@@ -383,14 +341,6 @@ def _correlations(table: Table, classes: tuple[ClassSpec, ...]) -> tuple[tuple[i
     return tuple(tuple(row) for row in rows)
 
 
-def _parse_chain(name: str, table: Table) -> LevelRates:
-    try:
-        parse_chain_id(name)
-    except FormatError as error:
-        raise PolicyError(f"{table.where}: {error}") from error
-    return _levels(table, "addon")
-
-
 def _check_references(spec: PolicySpec) -> None:
     classes = {one.name for one in spec.classes}
     assets = {one.name for one in spec.assets}
@@ -402,11 +352,8 @@ def _check_references(spec: PolicySpec) -> None:
     for what, name in used:
         if name not in classes:
             raise PolicyError(f"{what} belongs to class {name}, which is not among [[classes]]; add it there")
-    for wrapper in spec.wrappers:
-        if wrapper.asset not in assets:
-            raise PolicyError(
-                f"wrapper {wrapper.name} stands for {wrapper.asset}, which is no asset; add it first"
-            )
+    check_demands([(a.name, a.price, a.demand) for a in spec.assets])
+    check_holdings({a.name: a.class_name for a in spec.assets}, spec.wrappers, spec.deposits, spec.pools)
     for option in spec.options:
         one = next(c for c in spec.classes if c.name == option.class_name)
         if one.smile is None and one.name not in spec.estimates.surfaces:
@@ -433,7 +380,7 @@ def parse_spec(text: str, where: str = "policy spec") -> PolicySpec:
     haircuts: dict[str, HaircutModel] = {}
     surfaces: dict[str, QuoteFile] = {}
     classes = table.tables("classes", lambda row: _parse_class(row, surfaces))
-    chains = table.named("chains", _parse_chain)
+    chains = table.named("chains", parse_chain)
     correlation = None
     if table.has("estimated_correlation"):
         if table.has("correlations"):
@@ -446,9 +393,6 @@ def parse_spec(text: str, where: str = "policy spec") -> PolicySpec:
 
     def asset(row: Table) -> AssetSpec:
         return _parse_asset(row, chains, histories, haircuts)
-
-    def wrapper(row: Table) -> WrapperSpec:
-        return _parse_wrapper(row, chains)
 
     scan_factor = LevelRates(
         table.rate_e6("scan_factor_im", high=10 * RATE_SCALE),
@@ -467,7 +411,9 @@ def parse_spec(text: str, where: str = "policy spec") -> PolicySpec:
         correlation_e6=_correlations(table, classes),
         chains=chains,
         assets=assets,
-        wrappers=table.tables("wrappers", wrapper),
+        wrappers=table.tables("wrappers", lambda row: parse_wrapper(row, chains)),
+        deposits=table.tables("deposits", lambda row: parse_deposit(row, chains)),
+        pools=table.tables("pools", lambda row: parse_pool(row, chains)),
         perps=table.tables("perps", _parse_perp),
         futures=table.tables("futures", _parse_future),
         options=table.tables("options", _parse_option),

@@ -51,6 +51,15 @@ class Table:
             self.fail(key, "is not a non-empty text; write one in quotes")
         return value
 
+    def flag(self, key: str, *, default: bool) -> bool:
+        """true or false."""
+        if key not in self.rest:
+            return default
+        value = self.take(key)
+        if not isinstance(value, bool):
+            self.fail(key, "is not true or false; write one of them without quotes")
+        return value
+
     def integer(self, key: str, low: int, high: int) -> int:
         """A whole number in low..high."""
         value = self.take(key)

@@ -22,6 +22,17 @@ def spot_array(price: float, shocks: ClassShocks, scenarios: Sequence[Scenario])
     return np.array([s.cover * price * s.spot * shocks.scan_range for s in scenarios])
 
 
+def product_array(value: float, shocks: Sequence[ClassShocks], scenarios: Sequence[Scenario]) -> Floats:
+    """A share of a pool of two tokens that keeps the product of its reserves: the value goes with the roots of both.
+
+    `shocks` holds those of each token that is in a class, one or two; a token in none keeps its price.
+    """
+    moves = np.array([[1 + s.spot * shock.scan_range for s in scenarios] for shock in shocks])
+    cover = np.array([s.cover for s in scenarios])
+    result: Floats = cover * value * (np.sqrt(np.prod(moves, axis=0)) - 1)
+    return result
+
+
 def perp_array(market: Market, scenarios: Sequence[Scenario]) -> Floats:
     """A perp marked at the index: the index moves, and the perp parts from it by the perp basis."""
     spot = market.curve.spot
