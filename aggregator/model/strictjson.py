@@ -1,7 +1,7 @@
 """Reads JSON that others wrote: one meaning per document, or a sentence saying what is wrong.
 
-Duplicate keys, floats, NaN, unknown or missing fields, `true` for 1 and second spellings of a number are
-refused, because a document that two readers understand differently has no meaning that a hash can commit to.
+Duplicate keys, floats, NaN, half surrogate pairs, unknown or missing fields, `true` for 1 and second spellings of a
+number are refused, because a document that two readers understand differently has no meaning that a hash can commit to.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ T = TypeVar("T")
 MAX_SAFE_INTEGER = 2**53 - 1
 """Largest integer written as a JSON number (RFC 8785 numbers are IEEE doubles); larger ones are strings."""
 
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]", re.ASCII)
 _HEX = re.compile(r"0x(?:[0-9a-f]{2})*", re.ASCII)
 
 
@@ -51,6 +52,8 @@ def load_json(data: bytes | str) -> object:
         value: object = json.loads(
             text, object_pairs_hook=_no_duplicates, parse_float=_no_float, parse_constant=_no_float
         )
+        if _SURROGATE.search(text):
+            json.dumps(value, ensure_ascii=False).encode("utf-8")  # half of a pair has no UTF-8: ValueError
     except UnicodeDecodeError as error:
         raise FormatError(
             f"the document is not UTF-8 at byte {error.start}; save it as UTF-8 JSON"

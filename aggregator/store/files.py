@@ -45,7 +45,9 @@ def read_whole(path: Path, what: str, *, limit: int = 1 << 26) -> bytes:
     except OSError as error:
         raise InputError(f"{what} {path} cannot be read ({error.strerror}); check the path") from error
     except ValueError as error:
-        raise InputError(f"{what} {str(path)!r} is not the name of a file ({error}); check the path") from error
+        raise InputError(
+            f"{what} {str(path)!r} is not the name of a file ({error}); check the path"
+        ) from error
     if len(data) > limit:
         raise InputError(f"{what} {path} is larger than {limit} bytes; check that it is the right file")
     return data

@@ -5,7 +5,6 @@ A key is given by reference, never itself: it is in no argument list, no log lin
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import stat
@@ -18,9 +17,16 @@ from eth_account import Account
 from eth_account.signers.local import LocalAccount
 
 from aggregator.model.errors import KeyFileError
+from chains.rpc.bounded_json import load_bounded
 
 _HEX_KEY: Final = re.compile(r"(?:0x)?([0-9a-fA-F]{64})", re.ASCII)
 _READ_LIMIT: Final = 1 << 16
+_KEYSTORE_VERSION: Final = 3
+_KDF_MEMORY: Final = 1 << 30
+"""Bytes that scrypt may take (128 n r); geth's n = 2^18, r = 8 takes 2^28."""
+_KDF_ROUNDS: Final = 1 << 24
+"""Iterations of pbkdf2, or n r p of scrypt; geth's take 2^18 and 2^21."""
+_KDF_KEY_BYTES: Final = 64
 _CURVE_ORDER: Final = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 """Order of secp256k1 (SEC 2, section 2.4.1): a secret key is in 1..order-1."""
 
@@ -101,10 +107,27 @@ def _decrypt(path: Path, password: str | None, env: Mapping[str, str]) -> LocalA
     secret, _ = read(rest, env)
     text, where = _from_file(str(path), env)
     try:
-        account: LocalAccount = Account.from_key(Account.decrypt(json.loads(text), secret.rstrip("\r\n")))
-    except (ValueError, KeyError, TypeError, AttributeError, NotImplementedError) as error:
+        document: Any = load_bounded(text.encode())
+        _check_work(document)
+        account: LocalAccount = Account.from_key(Account.decrypt(document, secret.rstrip("\r\n")))
+    except (ValueError, KeyError, TypeError, AttributeError, AssertionError, OverflowError) as error:
         raise KeyFileError(f"{where} cannot be decrypted; check the file and its password") from error
     return account
+
+
+def _check_work(document: Any) -> None:
+    """Raises ValueError for a keystore whose key derivation would take gigabytes or hours, and for other versions."""
+    if document["version"] != _KEYSTORE_VERSION:
+        raise ValueError("not a version 3 keystore")
+    parameters = document["crypto"]["kdfparams"]
+    names = ("c", "dklen") if document["crypto"]["kdf"] == "pbkdf2" else ("n", "r", "p", "dklen")
+    numbers = {name: parameters[name] for name in names}
+    if any(not isinstance(n, int) or isinstance(n, bool) or n < 1 for n in numbers.values()):
+        raise ValueError("a parameter of the key derivation is not a positive integer")
+    memory = 128 * numbers.get("n", 1) * numbers.get("r", 1)
+    rounds = numbers.get("c", numbers.get("p", 1) * memory >> 7)
+    if memory > _KDF_MEMORY or rounds > _KDF_ROUNDS or numbers["dklen"] > _KDF_KEY_BYTES:
+        raise ValueError("the key derivation would take too much memory or time")
 
 
 def _from_file(name: str, _: Mapping[str, str]) -> tuple[str, str]:

@@ -19,6 +19,7 @@ const HEADER: u32 = 1;
 const CONSTRAINTS: u32 = 2;
 const WIRE_TO_LABEL: u32 = 3;
 const CUSTOM_GATES: u32 = 4;
+const LABEL_BYTES: u64 = 8;
 
 /// Writes the constraint system; wires are their own labels.
 pub fn write(circuit: &Circuit, path: &Path) -> Result<()> {
@@ -72,6 +73,9 @@ fn push_row(line: &mut Vec<u8>, terms: &[Term], coefs: &[Fr]) {
 }
 
 /// Reads a constraint system, outputs counted as public inputs. There is no witness program in the file.
+///
+/// The labels themselves are not used, but there has to be one for each wire: so the number of wires, and what a key or
+/// a copy of the file takes, is bounded by the size of the file.
 pub fn read(path: &Path) -> Result<Circuit> {
     let data = binfile::read(path)?;
     let file = Sections::parse(path, &data, MAGIC, 1)?;
@@ -96,6 +100,15 @@ pub fn read(path: &Path) -> Result<Circuit> {
             file.name()
         );
     };
+
+    let labels = file.section(WIRE_TO_LABEL, "wire to label")?;
+    if labels.left() as u64 != u64::from(n_wires) * LABEL_BYTES {
+        return invalid!(
+            "{} should have {LABEL_BYTES} bytes for each of {n_wires} wires, it has {}",
+            labels.label(),
+            labels.left()
+        );
+    }
 
     let mut body = file.section(CONSTRAINTS, "constraints")?;
     let mut reader = Terms::new(n_wires);
