@@ -1,28 +1,50 @@
-"""Prices from Chainlink-style feeds and rates from wrapper contracts, pinned by block hash."""
+"""Prices from feeds and rates from wrapper contracts, pinned by block hash."""
 
 from __future__ import annotations
 
-from chains.oracles.feeds import FeedPrice, StalePriceError
-from chains.oracles.market import (
-    MAX_DEVIATION_E6,
-    Market,
-    SourcePrice,
-    combine,
-    in_usd,
-    read_feeds,
-    read_market,
+from chains.oracles.combining import MAX_DEVIATION_E6, SourcePrice, combine, in_usd
+from chains.oracles.errors import (
+    BadAnswerError,
+    ConfidenceError,
+    DebtOnlyError,
+    DeviationError,
+    FeedMismatchError,
+    FeedPrice,
+    FeedUnreadableError,
+    NavMoveError,
+    NoSourceError,
+    ReserveError,
+    SequencerError,
+    StalePriceError,
+    UnfinishedRoundError,
 )
+from chains.oracles.market import Feeds, Market, read_feeds, read_market
 from chains.oracles.rates import read_rates
+from chains.oracles.source import PriceSource, source_of
 
 __all__ = [
     "MAX_DEVIATION_E6",
+    "BadAnswerError",
+    "ConfidenceError",
+    "DebtOnlyError",
+    "DeviationError",
+    "FeedMismatchError",
     "FeedPrice",
+    "FeedUnreadableError",
+    "Feeds",
     "Market",
+    "NavMoveError",
+    "NoSourceError",
+    "PriceSource",
+    "ReserveError",
+    "SequencerError",
     "SourcePrice",
     "StalePriceError",
+    "UnfinishedRoundError",
     "combine",
     "in_usd",
     "read_feeds",
     "read_market",
     "read_rates",
+    "source_of",
 ]

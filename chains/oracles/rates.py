@@ -1,8 +1,10 @@
-"""Rates of wrappers: what one vault share or staked token stands for, in 1e-12 of the asset."""
+"""Rates of tokens that stand for others, from the contracts themselves: vault shares, staked tokens, pool shares."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import isqrt
 from typing import Final
 
 from aggregator.fixed import mul_div_down
@@ -10,84 +12,149 @@ from aggregator.model.errors import ChainError, PriceError
 from aggregator.model.units import PRICE_BOUND, PRICE_SCALE
 from aggregator.policy.quotes import RateQuote
 from chains.anchors import Anchored
+from chains.balances.uniswap import PairState
 from chains.multicall import Call, Outcome, multicall
 from chains.networks import MAX_DECIMALS, Network, Token
 from chains.rpc import Chain
 from chains.rpc.abi import encode_call
 
-RATED_KINDS: Final = frozenset({"erc4626", "staked"})
-"""Kinds of token that stand for an amount of one other."""
-_STAKED_SCALE = 10**18
+_STAKED_SCALE: Final = 10**18
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How the rate of a kind of token is read.
+
+    `first` are the reads of the token; `assets` the tokens, as addresses, whose decimals the rate needs; `rate` the
+    rate in 1e-12, rounded down, from the first reads and these decimals.
+    """
+
+    first: Callable[[Token], list[bytes]]
+    assets: Callable[[Sequence[Outcome]], list[str]]
+    rate: Callable[[Token, Sequence[Outcome], Sequence[int]], int]
+
+
+def _vault_rate(token: Token, outcomes: Sequence[Outcome], decimals: Sequence[int]) -> int:
+    """convertToAssets of one share, in units of its asset; no more than its part of what the vault has."""
+    share = outcomes[0].unsigned("convertToAssets")
+    assets, supply = outcomes[2].unsigned("totalAssets"), outcomes[3].unsigned("totalSupply")
+    if share * supply > (assets + 1) * 10**token.decimals:
+        raise ChainError(f"a share converts to {share}, more than its part of the {assets} the vault has")
+    return mul_div_down(share, PRICE_SCALE, 10 ** decimals[0])
+
+
+def _staked_rate(token: Token, outcomes: Sequence[Outcome], decimals: Sequence[int]) -> int:
+    """The protocol's rate, scaled by 1e18."""
+    return mul_div_down(outcomes[0].unsigned(token.rate), PRICE_SCALE, _STAKED_SCALE)
+
+
+def _pair_rate(token: Token, outcomes: Sequence[Outcome], decimals: Sequence[int]) -> int:
+    """2 sqrt(x y) per share, x and y the reserves in whole units; see chains.balances.uniswap for why."""
+    values = outcomes[2].decode(["uint112", "uint112", "uint32"], "the reserves")
+    supply, k_last = outcomes[3].unsigned("the supply"), outcomes[4].unsigned("kLast")
+    if not supply:
+        raise ChainError("it has no shares at all")
+    state = PairState(int(str(values[0])), int(str(values[1])), supply, k_last)
+    square = 4 * state.reserve0 * state.reserve1 * PRICE_SCALE**2 * 10 ** (2 * token.decimals)
+    return isqrt(square // 10 ** sum(decimals)) // state.diluted_supply
+
+
+def _addresses(outcomes: Sequence[Outcome]) -> list[str]:
+    return [str(outcome.decode(["address"], "the address of a token")[0]).lower() for outcome in outcomes]
+
+
+_PAIR_CALLS: Final = ("token0()", "token1()", "getReserves()", "totalSupply()", "kLast()")
+KINDS: Final[dict[str, Kind]] = {
+    "erc4626": Kind(
+        lambda token: [
+            encode_call("convertToAssets(uint256)", 10**token.decimals),
+            *(encode_call(f"{name}()") for name in ("asset", "totalAssets", "totalSupply")),
+        ],
+        lambda outcomes: _addresses(outcomes[1:2]),
+        _vault_rate,
+    ),
+    "staked": Kind(lambda token: [encode_call(token.rate)], lambda outcomes: [], _staked_rate),
+    "uniswap-v2": Kind(
+        lambda token: [encode_call(name) for name in _PAIR_CALLS],
+        lambda outcomes: _addresses(outcomes[:2]),
+        _pair_rate,
+    ),
+}
+RATED_KINDS: Final = frozenset(KINDS)
+"""Kinds of token that stand for amounts of others."""
 
 
 async def read_rates(
     chain: Chain, anchored: Anchored, network: Network
 ) -> tuple[dict[str, RateQuote], list[PriceError]]:
-    """Rates by token symbol, rounded down, from the contracts themselves; and what could not be read.
+    """Rates by token symbol, rounded down, at the anchored block; and what could not be read.
 
-    A staked token's rate is scaled by 1e18. A vault's is convertToAssets of one share, in units of its asset.
+    A pool's rate names its two tokens by their symbols in the network file; one that is not in there has no rate.
     """
     tokens = [token for token in network.tokens if token.kind in RATED_KINDS]
     if not tokens:
         return {}, []
-    outcomes = await multicall(chain, anchored.ref, [call for token in tokens for call in _calls(token)])
-    pairs = [(token, outcomes[2 * n], outcomes[2 * n + 1]) for n, token in enumerate(tokens)]
-    scales = await _asset_scales(chain, anchored, pairs)
+    wanted = [
+        Call(bytes.fromhex(token.address[2:]), data)
+        for token in tokens
+        for data in KINDS[token.kind].first(token)
+    ]
+    outcomes = iter(await multicall(chain, anchored.ref, wanted))
+    read = [[next(outcomes) for _ in KINDS[token.kind].first(token)] for token in tokens]
+    assets = [_assets_of(token, found) for token, found in zip(tokens, read, strict=True)]
+    needed = sorted({asset for group in assets if not isinstance(group, ChainError) for asset in group})
+    calls = [Call(bytes.fromhex(asset[2:]), encode_call("decimals()")) for asset in needed]
+    decimals = dict(zip(needed, await multicall(chain, anchored.ref, calls) if calls else [], strict=True))
+    symbols = {token.address.lower(): token.symbol for token in network.tokens}
     rates: dict[str, RateQuote] = {}
     problems: list[PriceError] = []
-    for (token, value, _), scale in zip(pairs, scales, strict=True):
-        name = f"the rate of {network.instrument(token.symbol)}"
+    for token, found, group in zip(tokens, read, assets, strict=True):
         try:
-            rates[token.symbol] = RateQuote(_rate(name, value, scale), anchored.anchor.timestamp)
+            rate = _rate(token, found, group, decimals)
+            names = _names(group, symbols)
         except ChainError as error:
+            name = f"the rate of {network.instrument(token.symbol)}"
             problems.append(
                 PriceError(f"{name} cannot be used ({error}); check the contract {token.address}")
             )
+        else:
+            rates[token.symbol] = RateQuote(rate, anchored.anchor.timestamp, tokens=names)
     return rates, problems
 
 
-def _rate(name: str, value: Outcome, scale: int | ChainError) -> int:
-    """The rate in 1e-12, rounded down; raises ChainError."""
-    if isinstance(scale, ChainError):
-        raise scale
-    rate = mul_div_down(value.unsigned(name), PRICE_SCALE, scale)
+def _rate(
+    token: Token,
+    found: Sequence[Outcome],
+    group: Sequence[str] | ChainError,
+    decimals: Mapping[str, Outcome],
+) -> int:
+    """In 1e-12; raises ChainError."""
+    if isinstance(group, ChainError):
+        raise group
+    rate = KINDS[token.kind].rate(token, found, [_decimals(decimals[asset]) for asset in group])
     if not 0 < rate < PRICE_BOUND:
         raise ChainError(f"it is {rate}e-12, out of range")
     return rate
 
 
-def _calls(token: Token) -> tuple[Call, Call]:
-    """The rate, and for a vault its asset (for a staked token its own decimals, not used)."""
-    address = bytes.fromhex(token.address[2:])
-    if token.kind == "staked":
-        return Call(address, encode_call(token.rate)), Call(address, encode_call("decimals()"))
-    share = encode_call("convertToAssets(uint256)", 10**token.decimals)
-    return Call(address, share), Call(address, encode_call("asset()"))
-
-
-async def _asset_scales(
-    chain: Chain, anchored: Anchored, pairs: Sequence[tuple[Token, Outcome, Outcome]]
-) -> list[int | ChainError]:
-    """Base units of the rate's answer per unit of the asset."""
-    scales: list[int | ChainError] = []
-    calls: list[Call] = []
-    for token, _, asset in pairs:
-        if token.kind == "staked":
-            scales.append(_STAKED_SCALE)
-            continue
-        try:
-            (address,) = asset.decode(["address"], "asset")
-            calls.append(Call(bytes.fromhex(str(address)[2:]), encode_call("decimals()")))
-            scales.append(-len(calls))
-        except ChainError as error:
-            scales.append(error)
-    decimals = await multicall(chain, anchored.ref, calls) if calls else []
-    return [s if isinstance(s, ChainError) or s > 0 else _scale(decimals[-s - 1]) for s in scales]
-
-
-def _scale(decimals: Outcome) -> int | ChainError:
+def _assets_of(token: Token, outcomes: Sequence[Outcome]) -> list[str] | ChainError:
     try:
-        value = decimals.unsigned("decimals of the asset")
+        return KINDS[token.kind].assets(outcomes)
     except ChainError as error:
         return error
-    return 10**value if value <= MAX_DECIMALS else ChainError(f"its asset has {value} decimals")
+
+
+def _decimals(outcome: Outcome) -> int:
+    value = outcome.unsigned("decimals of the asset")
+    if value > MAX_DECIMALS:
+        raise ChainError(f"its asset has {value} decimals")
+    return value
+
+
+def _names(group: Sequence[str] | ChainError, symbols: Mapping[str, str]) -> tuple[str, ...]:
+    """The symbols of a pool's tokens; nothing for what stands for one asset."""
+    if isinstance(group, ChainError) or len(group) < 2:
+        return ()
+    if strangers := [asset for asset in group if asset not in symbols]:
+        raise ChainError(f"it holds the token {strangers[0]}, which the network file does not list")
+    return tuple(symbols[asset] for asset in group)

@@ -12,11 +12,25 @@ from hypothesis import strategies as st
 
 from aggregator.model.anchors import Finality
 from aggregator.model.errors import PriceError
-from aggregator.policy.quotes import PriceQuote
 from chains.anchors import take_anchor
 from chains.devnet import Deployed, Devnet, devnet
 from chains.networks import Feed, Network, Sequencer
-from chains.oracles import FeedPrice, SourcePrice, StalePriceError, combine, in_usd, read_feeds, read_market
+from chains.oracles import (
+    BadAnswerError,
+    DeviationError,
+    FeedMismatchError,
+    FeedPrice,
+    FeedUnreadableError,
+    NoSourceError,
+    SequencerError,
+    SourcePrice,
+    StalePriceError,
+    UnfinishedRoundError,
+    combine,
+    in_usd,
+    read_feeds,
+    read_market,
+)
 from chains.rpc.values import parse_quantity
 from tests.chains.scenes import network, token
 
@@ -34,7 +48,8 @@ async def now(net: Devnet) -> int:
 async def feeds_of(described: Network) -> dict[str, FeedPrice | PriceError]:
     async with described.connect({}) as chain:
         anchored = await take_anchor(chain, cut=int(time.time()) + 5, finality=Finality.LATEST)
-        return await read_feeds(chain, anchored, described)
+        found = await read_feeds(chain, anchored, described)
+        return {pair: answer for pair, (answer,) in found.answers.items()}
 
 
 async def market_of(*networks: Network, **options: Any) -> Any:
@@ -69,30 +84,31 @@ async def test_each_fault_of_a_feed_has_its_own_words(net: Devnet) -> None:
     deployed = await net.deploy("TestPriceFeed", "ETH / USD", 8, 3_000_00000000)
     at = await now(net)
     described = network(net, feeds=(feed(deployed, "ETH"),))
-    faults: list[tuple[tuple[int, int, int, int, int], str]] = [
-        ((9, -1, at, at, 9), "answers -1, which is no price"),
-        ((9, 0, at, at, 9), "answers 0, which is no price"),
-        ((9, 5, at, 0, 9), "no finished round"),
-        ((0, 5, at, at, 0), "no finished round"),
-        ((9, 5, at, at, 8), "carries its answer over from round 8 into 9"),
-        ((9, 5, at, at + 10**6, 9), "after its own block"),
-        ((9, 2**100, at, at, 9), "out of range"),
-        ((9, 3_000_00000000, at - 5000, at - 5000, 9), "is stale: its price is 50"),
+    faults: list[tuple[tuple[int, int, int, int, int], type[PriceError], str]] = [
+        ((9, -1, at, at, 9), BadAnswerError, "answers -1, which is no price"),
+        ((9, 0, at, at, 9), BadAnswerError, "answers 0, which is no price"),
+        ((9, 5, at, 0, 9), UnfinishedRoundError, "no finished round"),
+        ((0, 5, at, at, 0), UnfinishedRoundError, "no finished round"),
+        ((9, 5, at, at, 8), UnfinishedRoundError, "carries its answer over from round 8 into 9"),
+        ((9, 5, at, at + 10**6, 9), BadAnswerError, "after its own block"),
+        ((9, 2**100, at, at, 9), BadAnswerError, "out of range"),
+        ((9, 3_000_00000000, at - 5000, at - 5000, 9), StalePriceError, "is stale: its price is 50"),
     ]
-    for round_, words in faults:
+    for round_, kind, words in faults:
         await deployed.send("setRound", *round_)
         price = (await feeds_of(described))["ETH/USD"]
-        assert isinstance(price, PriceError), round_
+        assert type(price) is kind, round_
         assert words in str(price)
         assert "ETH/USD on eip155:101" in str(price)
-        assert isinstance(price, StalePriceError) == ("stale" in words)
     wrongs = [
-        (feed(deployed, "ETH", decimals=18), "has 8 decimals"),
-        (feed(deployed, "BTC"), "calls itself 'ETH / USD'"),
-        (Feed("ETH", "USD", "0x" + "77" * 20, 8, 60), "no contract"),
+        (feed(deployed, "ETH", decimals=18), FeedMismatchError, "has 8 decimals"),
+        (feed(deployed, "BTC"), FeedMismatchError, "calls itself 'ETH / USD'"),
+        (Feed("ETH", "USD", "0x" + "77" * 20, 8, 60), FeedUnreadableError, "no contract"),
     ]
-    for wrong, words in wrongs:
-        assert words in str((await feeds_of(network(net, feeds=(wrong,))))[wrong.pair])
+    for wrong, kind, words in wrongs:
+        price = (await feeds_of(network(net, feeds=(wrong,))))[wrong.pair]
+        assert type(price) is kind
+        assert words in str(price)
 
 
 @pytest.mark.anvil
@@ -124,7 +140,7 @@ async def test_prices_are_read_at_the_anchored_block(net: Devnet) -> None:
     async with described.connect({}) as chain:
         anchored = await take_anchor(chain, cut=int(time.time()) + 5, finality=Finality.LATEST)
         await deployed.send("setAnswer", 200)
-        price = (await read_feeds(chain, anchored, described))["ETH/USD"]
+        (price,) = (await read_feeds(chain, anchored, described)).answers["ETH/USD"]
     assert isinstance(price, FeedPrice)
     assert price.answer == 100
 
@@ -143,7 +159,10 @@ async def test_a_roll_ups_prices_wait_for_its_sequencer(net: Devnet) -> None:
     ):
         await uptime.send("setRound", 3, answer, since, at, 3)
         market = await market_of(described)
-        assert not market.prices
+        quote = market.prices["ETH"]
+        assert (quote.stale, quote.debt_e12) == (True, 10**6)
+        assert words in quote.reason
+        assert [type(problem) for problem in market.problems] == [SequencerError]
         assert words in str(market.problems[0])
     await uptime.send("setRound", 4, 0, at - 5000, at, 4)
     assert (await market_of(described)).prices["ETH"].price_e12 == 10**6
@@ -165,7 +184,9 @@ async def test_sources_on_two_chains_are_compared(net: Devnet) -> None:
         assert market.prices["ETH"].price_e12 == 3_000 * 10**12
         await two.send("setAnswer", 3_090 * 10**18)
         market = await market_of(*nets)
-        assert not market.prices
+        quote = market.prices["ETH"]
+        assert (quote.stale, quote.debt_e12) == (True, 3_090 * 10**12)
+        assert isinstance(market.problems[0], DeviationError)
         assert "the prices of ETH deviate by 30000e-6" in str(market.problems[0])
         assert "eip155:102" in str(market.problems[0])
         assert (await market_of(*nets, max_deviation_e6=30_000)).prices["ETH"].price_e12 == 3_000 * 10**12
@@ -206,38 +227,72 @@ def price(pair: str, answer: int, decimals: int = 8, at: int = 100) -> FeedPrice
 
 
 def test_a_pair_in_another_currency_goes_through_its_usd_price() -> None:
-    """wstETH/ETH x ETH/USD, floored once, as old as the older leg, as stale as the staler."""
-    feeds: dict[str, FeedPrice | PriceError] = {
-        "ETH/USD": price("ETH/USD", 3_000_00000001, at=90),
-        "wstETH/ETH": price("wstETH/ETH", 1_199_999_999_999_999_999, 18),
+    """wstETH/ETH x ETH/USD, floored once (for debts raised once), as old as the older leg, as stale as the staler."""
+    feeds: dict[str, list[FeedPrice | PriceError]] = {
+        "ETH/USD": [price("ETH/USD", 3_000_00000001, at=90)],
+        "wstETH/ETH": [price("wstETH/ETH", 1_199_999_999_999_999_999, 18)],
     }
     found, problems = in_usd(feeds)
     assert not problems
-    assert found[1] == SourcePrice("wstETH", "wstETH/ETH x ETH/USD", 3_600_000_000_011_999, 90)
-    feeds["ETH/USD"] = StalePriceError("old", price("ETH/USD", 3_000_00000000))
+    assert found[1] == SourcePrice(
+        "wstETH", "wstETH/ETH x ETH/USD", 3_600_000_000_011_999, 90, high_e12=3_600_000_000_012_000
+    )
+    feeds["ETH/USD"] = [StalePriceError("old", price("ETH/USD", 3_000_00000000))]
     found, problems = in_usd(feeds)
-    assert [s.stale for s in found] == [True, True]
+    assert [s.reason for s in found] == ["old", "old"]
     assert [str(p) for p in problems] == ["old"]
-    for broken in ({"wstETH/ETH": feeds["wstETH/ETH"]}, feeds | {"ETH/USD": PriceError("broken")}):
+    for broken in ({"wstETH/ETH": feeds["wstETH/ETH"]}, feeds | {"ETH/USD": [PriceError("broken")]}):
         found, problems = in_usd(broken)
         assert not found
         assert any("wstETH/ETH cannot be turned into USD" in str(p) for p in problems)
 
 
+def test_of_several_sources_of_the_other_currency_the_middle_counts() -> None:
+    """Three prices of ETH on one chain, one of them stale: the lower middle of the good two."""
+    feeds: dict[str, list[FeedPrice | PriceError]] = {
+        "ETH/USD": [
+            price("b", 3_010_00000000),
+            StalePriceError("old", price("c", 9_000_00000000)),
+            price("a", 3_000_00000000),
+        ],
+        "wstETH/ETH": [price("wstETH/ETH", 2 * 10**18, 18)],
+    }
+    assert in_usd(feeds)[0][-1].price_e12 == 6_000 * 10**12
+
+
 @given(st.lists(st.integers(10**12, 10**12 + 10**10), min_size=1, max_size=6))
 def test_the_median_is_one_of_the_sources(prices: list[int]) -> None:
-    quote = combine("X", [SourcePrice("X", str(n), p, n) for n, p in enumerate(prices)])
+    """Of an even number the lower middle values collateral and the upper one debts."""
+    quote, problems = combine("X", [SourcePrice("X", str(n), p, n) for n, p in enumerate(prices)])
     ranked = sorted(prices)
-    assert quote == PriceQuote(ranked[(len(ranked) - 1) // 2], 0)
+    assert not problems
+    assert quote.price_e12 == ranked[(len(ranked) - 1) // 2]
+    assert quote.debt_e12 == ranked[len(ranked) // 2]
+    assert (quote.as_of, quote.stale, quote.sources) == (0, False, len(prices))
+
+
+def test_an_outlier_is_left_out_while_most_agree() -> None:
+    """Two of three agree: the third is named and not counted. Two that disagree: neither is used."""
+    near, also, far = (SourcePrice("X", name, p, 50) for name, p in (("a", 100), ("b", 101), ("c", 200)))
+    quote, problems = combine("X", [near, far, also])
+    assert (quote.price_e12, quote.debt_e12, quote.sources, quote.stale) == (100, 101, 2, False)
+    assert [type(p) for p in problems] == [DeviationError]
+    assert "from c is 200e-12" in str(problems[0])
+    quote, problems = combine("X", [near, far])
+    assert (quote.stale, quote.debt_e12) == (True, 200)
+    assert quote.reason == str(problems[0])
+    assert "deviate by 1000000e-6" in quote.reason
 
 
 def test_a_stale_source_never_speaks_beside_a_fresh_one() -> None:
     fresh, old, older = (
         SourcePrice("X", "a", 100, 50),
-        SourcePrice("X", "b", 900, 40, True),
-        SourcePrice("X", "c", 800, 30, True),
+        SourcePrice("X", "b", 900, 40, "old"),
+        SourcePrice("X", "c", 800, 30, "older"),
     )
-    assert combine("X", [old, fresh, older]) == PriceQuote(100, 50)
-    assert combine("X", [older, old]) == PriceQuote(900, 40, stale=True)
-    with pytest.raises(PriceError, match="no price of X"):
+    quote, problems = combine("X", [old, fresh, older])
+    assert (quote.price_e12, quote.as_of, quote.stale, problems) == (100, 50, False, [])
+    quote, _ = combine("X", [older, old])
+    assert (quote.price_e12, quote.as_of, quote.stale, quote.reason) == (900, 40, True, "old")
+    with pytest.raises(NoSourceError, match="no price of X"):
         combine("X", [])
