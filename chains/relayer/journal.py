@@ -1,4 +1,4 @@
-"""What the relayer has decided, signed and sent, written down before it happens (SQLite).
+"""What the relayer has decided, signed and sent, written down before it happens.
 
     intent -> signed -> broadcast(hashes) -> included(block hash) -> final
                             |                     `----------------> failed(reason)
@@ -12,65 +12,20 @@ transaction is in the journal before any node sees it: after a crash the same by
 
 from __future__ import annotations
 
-import sqlite3
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
-from aggregator.model.errors import FormatError, TransactionError
+import sqlalchemy as sa
+
+from aggregator.model.errors import TransactionError
 from chains.relayer.fees import Fees
+from chains.relayer.journal_db import Database, attempts, intents
 from chains.relayer.signer import SignedTransaction
-
-VERSION: Final = 2
-_SCHEMA: Final = """
-CREATE TABLE intents (
-    key TEXT PRIMARY KEY,
-    chain_id INTEGER NOT NULL,
-    sender TEXT NOT NULL,
-    label TEXT NOT NULL,
-    target TEXT,
-    data BLOB NOT NULL,
-    fingerprint TEXT NOT NULL,
-    state TEXT NOT NULL,
-    reason TEXT NOT NULL DEFAULT '',
-    nonce INTEGER,
-    gas INTEGER,
-    block_number INTEGER,
-    block_hash TEXT,
-    transaction_hash TEXT,
-    gas_used INTEGER,
-    contract_address TEXT,
-    changed_at INTEGER NOT NULL,
-    expires_at INTEGER,
-    giving_up TEXT NOT NULL DEFAULT '',
-    alert TEXT NOT NULL DEFAULT ''
-) STRICT;
-CREATE UNIQUE INDEX live_nonce ON intents (chain_id, sender, nonce)
-    WHERE state IN ('signed', 'broadcast', 'included');
-CREATE TABLE attempts (
-    hash TEXT PRIMARY KEY,
-    key TEXT NOT NULL,
-    nonce INTEGER NOT NULL,
-    raw BLOB NOT NULL,
-    max_fee_wei TEXT NOT NULL,
-    priority_fee_wei TEXT NOT NULL,
-    signed_at INTEGER NOT NULL,
-    kind TEXT NOT NULL DEFAULT 'call',
-    sent_at INTEGER
-) STRICT;
-"""
-_FROM_VERSION_1: Final = (
-    "ALTER TABLE intents ADD COLUMN expires_at INTEGER",
-    "ALTER TABLE intents ADD COLUMN giving_up TEXT NOT NULL DEFAULT ''",
-    "ALTER TABLE intents ADD COLUMN alert TEXT NOT NULL DEFAULT ''",
-    "ALTER TABLE attempts ADD COLUMN kind TEXT NOT NULL DEFAULT 'call'",
-    "ALTER TABLE attempts ADD COLUMN sent_at INTEGER",
-)
 
 
 class State(StrEnum):
@@ -149,30 +104,22 @@ class Attempt:
     sent_at: int | None = None
 
 
-_COLUMNS: Final = ", ".join(Intent.__dataclass_fields__)
+_LIVE: Final = (State.SIGNED, State.BROADCAST, State.INCLUDED)
+_SETTLED: Final = tuple(state for state in State if state.settled)
 
 
 class Journal:
-    """The relayer's memory. Several processes may share one file."""
+    """The relayer's memory: a file, or a PostgreSQL database. Several processes may share one."""
 
-    def __init__(self, path: Path) -> None:
-        """Open or create the journal at `path`.
+    def __init__(self, location: Path | str) -> None:
+        """Open or create the journal at a file's path or a database's URL.
 
         Raises:
-            FormatError: the file is something else, or of a later version.
+            FormatError: what is there is something else, or of a later version.
+            InputError: the URL cannot be used.
         """
-        self.path = path
-        self._db = sqlite3.connect(path, isolation_level=None, timeout=30.0)
-        try:
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = FULL")
-            self._prepare()
-        except sqlite3.DatabaseError as error:
-            self._db.close()
-            raise FormatError(f"{path} is not a relayer journal ({error}); name another file") from error
-        except FormatError:
-            self._db.close()
-            raise
+        self.location = location
+        self._db = Database(location)
 
     def __enter__(self) -> Self:
         return self
@@ -183,49 +130,45 @@ class Journal:
         self.close()
 
     def close(self) -> None:
-        """Close the file."""
+        """Let go of the database."""
         self._db.close()
 
     def find(self, key: str) -> Intent | None:
         """The intent under `key`."""
-        row = self._db.execute(f"SELECT {_COLUMNS} FROM intents WHERE key = ?", (key,)).fetchone()  # noqa: S608 - constant
-        return _intent(row) if row else None
+        with self._db.reading() as connection:
+            return _find(connection, key)
 
     def live(self, chain_id: int, sender: str) -> list[Intent]:
         """Intents of `sender` on a chain that are signed and not settled, by nonce."""
-        rows = self._db.execute(
-            f"SELECT {_COLUMNS} FROM intents WHERE chain_id = ? AND sender = ? "  # noqa: S608 - constant
-            "AND state IN ('signed', 'broadcast', 'included') ORDER BY nonce",
-            (chain_id, sender),
-        )
-        return [_intent(row) for row in rows]
+        with self._db.reading() as connection:
+            return _live(connection, chain_id, sender)
 
     def attempts(self, key: str) -> list[Attempt]:
         """Signed transactions of the intent's present nonce, oldest first."""
-        rows = self._db.execute(
-            "SELECT a.hash, a.nonce, a.raw, a.max_fee_wei, a.priority_fee_wei, a.signed_at, a.kind, a.sent_at "
-            "FROM attempts a "
-            "JOIN intents i ON i.key = a.key AND i.nonce = a.nonce WHERE a.key = ? ORDER BY a.rowid",
-            (key,),
+        query = (
+            sa.select(attempts)
+            .join(intents, (intents.c.key == attempts.c.key) & (intents.c.nonce == attempts.c.nonce))
+            .where(attempts.c.key == key)
+            .order_by(attempts.c.ordinal)
         )
-        return [
-            Attempt(h, n, bytes(raw), Fees(int(m), int(p)), at, Kind(kind), sent)
-            for h, n, raw, m, p, at, kind, sent in rows
-        ]
+        with self._db.reading() as connection:
+            return [_attempt(row) for row in connection.execute(query).mappings()]
 
     def all(self) -> list[Intent]:
         """Every intent, in the order of its last change."""
-        rows = self._db.execute(f"SELECT {_COLUMNS} FROM intents ORDER BY changed_at, key")  # noqa: S608 - constant
-        return [_intent(row) for row in rows]
+        query = sa.select(intents).order_by(intents.c.changed_at, intents.c.key)
+        with self._db.reading() as connection:
+            return [_intent(row) for row in connection.execute(query).mappings()]
 
     def waiting(self, chain_id: int, sender: str) -> list[Intent]:
         """Intents of `sender` on a chain that were written down and never signed."""
-        rows = self._db.execute(
-            f"SELECT {_COLUMNS} FROM intents WHERE chain_id = ? AND sender = ? AND state = 'intent' "  # noqa: S608
-            "ORDER BY changed_at, key",
-            (chain_id, sender),
+        query = (
+            sa.select(intents)
+            .where(_of(chain_id, sender), intents.c.state == State.INTENT.value)
+            .order_by(intents.c.changed_at, intents.c.key)
         )
-        return [_intent(row) for row in rows]
+        with self._db.reading() as connection:
+            return [_intent(row) for row in connection.execute(query).mappings()]
 
     def intend(self, intent: Intent) -> Intent:
         """Write an intent down, or find it.
@@ -236,8 +179,8 @@ class Journal:
         Raises:
             TransactionError: the key belongs to another effect.
         """
-        with self._writing():
-            known = self.find(intent.key)
+        with self._db.writing() as connection:
+            known = _find(connection, intent.key)
             if known and not known.state.without_effect:
                 same = (known.fingerprint, known.chain_id, known.sender) == (
                     intent.fingerprint,
@@ -250,14 +193,20 @@ class Journal:
                         "choose another key"
                     )
                 return known
-            self._db.execute("DELETE FROM intents WHERE key = ?", (intent.key,))
-            self._db.execute(
-                "INSERT INTO intents (key, chain_id, sender, label, target, data, fingerprint, state, "
-                "changed_at, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    *(intent.key, intent.chain_id, intent.sender, intent.label, intent.target, intent.data),
-                    *(intent.fingerprint, State.INTENT, _now(), intent.expires_at),
-                ),
+            connection.execute(sa.delete(intents).where(intents.c.key == intent.key))
+            connection.execute(
+                intents.insert().values(
+                    key=intent.key,
+                    chain_id=intent.chain_id,
+                    sender=intent.sender,
+                    label=intent.label,
+                    target=intent.target,
+                    data=intent.data,
+                    fingerprint=intent.fingerprint,
+                    state=State.INTENT.value,
+                    changed_at=_now(),
+                    expires_at=intent.expires_at,
+                )
             )
         return intent
 
@@ -281,21 +230,18 @@ class Journal:
 
         Returns: False when another process has signed it, or taken exactly that nonce, in the meantime.
         """
-        with self._writing():
-            intent = self.find(key)
+        with self._db.writing() as connection:
+            intent = _find(connection, key)
             if intent is None or intent.state is not State.INTENT:
                 return False
-            used = {i.nonce for i in self.live(intent.chain_id, intent.sender)}
+            used = {i.nonce for i in _live(connection, intent.chain_id, intent.sender)}
             nonce = pending_nonce
             if exactly and nonce in used:
                 return False
             while nonce in used:
                 nonce += 1
-            self._write_attempt(key, nonce, fees, sign(nonce))
-            self._db.execute(
-                "UPDATE intents SET state = ?, nonce = ?, gas = ?, changed_at = ? WHERE key = ?",
-                (State.SIGNED, nonce, gas, _now(), key),
-            )
+            self._write_attempt(connection, key, nonce, fees, sign(nonce))
+            _update(connection, key, state=State.SIGNED.value, nonce=nonce, gas=gas, changed_at=_now())
         return True
 
     def replace(
@@ -315,35 +261,46 @@ class Journal:
 
         Returns: False when it is in a block or settled by now, so that nothing was signed.
         """
-        with self._writing():
-            intent = self.find(key)
+        with self._db.writing() as connection:
+            intent = _find(connection, key)
             if intent is None or intent.nonce is None:
                 raise TransactionError(f"{key} has nothing to replace; send it first")
             if intent.state not in {State.SIGNED, State.BROADCAST}:
                 return False
             if giving_up:
-                self._db.execute("UPDATE intents SET giving_up = ? WHERE key = ?", (giving_up, key))
-            self._write_attempt(key, intent.nonce, fees, sign(intent.nonce), kind)
+                _update(connection, key, giving_up=giving_up)
+            self._write_attempt(connection, key, intent.nonce, fees, sign(intent.nonce), kind)
         return True
 
     def sent(self, transaction_hash: str) -> None:
         """A node has taken this attempt."""
-        self._db.execute(
-            "UPDATE attempts SET sent_at = coalesce(sent_at, ?) WHERE hash = ?", (_now(), transaction_hash)
-        )
+        with self._db.writing() as connection:
+            connection.execute(
+                sa.update(attempts)
+                .where(attempts.c.hash == transaction_hash)
+                .values(sent_at=sa.func.coalesce(attempts.c.sent_at, _now()))
+            )
 
     def alert(self, key: str, text: str) -> None:
         """Say what a person should look at; empty when it is over."""
-        self._db.execute("UPDATE intents SET alert = ? WHERE key = ? AND alert <> ?", (text, key, text))
+        with self._db.writing() as connection:
+            _update(connection, key, alert=text)
 
     def broadcast(self, key: str) -> None:
         """A node has taken it; or the block that held it is gone."""
-        self._db.execute(
-            "UPDATE intents SET state = ?, block_number = NULL, block_hash = NULL, transaction_hash = NULL, "
-            "gas_used = NULL, contract_address = NULL, changed_at = ? WHERE key = ? "
-            "AND state IN ('signed', 'broadcast', 'included')",
-            (State.BROADCAST, _now(), key),
-        )
+        with self._db.writing() as connection:
+            _update(
+                connection,
+                key,
+                _in(_LIVE),
+                state=State.BROADCAST.value,
+                block_number=None,
+                block_hash=None,
+                transaction_hash=None,
+                gas_used=None,
+                contract_address=None,
+                changed_at=_now(),
+            )
 
     def included(
         self,
@@ -356,70 +313,95 @@ class Journal:
         contract_address: str | None,
     ) -> None:
         """A block holds one of its attempts."""
-        self._db.execute(
-            "UPDATE intents SET state = ?, transaction_hash = ?, block_number = ?, block_hash = ?, gas_used = ?, "
-            "contract_address = ?, changed_at = ? WHERE key = ? AND state IN ('signed', 'broadcast', 'included')",
-            (
-                *(State.INCLUDED, transaction_hash, block_number, block_hash, gas_used, contract_address),
-                *(_now(), key),
-            ),
-        )
+        with self._db.writing() as connection:
+            _update(
+                connection,
+                key,
+                _in(_LIVE),
+                state=State.INCLUDED.value,
+                transaction_hash=transaction_hash,
+                block_number=block_number,
+                block_hash=block_hash,
+                gas_used=gas_used,
+                contract_address=contract_address,
+                changed_at=_now(),
+            )
 
     def settle(self, key: str, state: State, reason: str = "") -> None:
         """It is final, or has failed for good."""
-        self._db.execute(
-            "UPDATE intents SET state = ?, reason = ?, alert = '', changed_at = ? WHERE key = ? "
-            "AND state NOT IN ('final', 'failed', 'replaced')",
-            (state, reason, _now(), key),
-        )
+        with self._db.writing() as connection:
+            _update(
+                connection,
+                key,
+                ~_in(_SETTLED),
+                state=state.value,
+                reason=reason,
+                alert="",
+                changed_at=_now(),
+            )
 
     def _write_attempt(
-        self, key: str, nonce: int, fees: Fees, signed: SignedTransaction, kind: Kind = Kind.CALL
+        self,
+        connection: sa.Connection,
+        key: str,
+        nonce: int,
+        fees: Fees,
+        signed: SignedTransaction,
+        kind: Kind = Kind.CALL,
     ) -> None:
-        self._db.execute(
-            "INSERT INTO attempts (hash, key, nonce, raw, max_fee_wei, priority_fee_wei, signed_at, kind) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                *(signed.hash, key, nonce, signed.raw, str(fees.max_fee_wei), str(fees.priority_fee_wei)),
-                *(_now(), kind),
-            ),
+        last = sa.select(sa.func.coalesce(sa.func.max(attempts.c.ordinal), 0)).where(attempts.c.key == key)
+        connection.execute(
+            attempts.insert().values(
+                hash=signed.hash,
+                key=key,
+                nonce=nonce,
+                raw=signed.raw,
+                max_fee_wei=str(fees.max_fee_wei),
+                priority_fee_wei=str(fees.priority_fee_wei),
+                signed_at=_now(),
+                kind=kind.value,
+                ordinal=connection.execute(last).scalar_one() + 1,
+            )
         )
 
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        """One database transaction that no other process can interleave with."""
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
-        self._db.execute("COMMIT")
 
-    def _prepare(self) -> None:
-        with self._writing():
-            (version,) = self._db.execute("PRAGMA user_version").fetchone()
-            (tables,) = self._db.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-            if version == VERSION:
-                return
-            if version == 1:
-                for statement in _FROM_VERSION_1:
-                    self._db.execute(statement)
-                self._db.execute(f"PRAGMA user_version = {VERSION}")
-                return
-            if version != 0 or tables != 0:
-                raise FormatError(
-                    f"{self.path} is not a relayer journal of version {VERSION}; name another file"
-                )
-            for statement in _SCHEMA.split(";\n"):
-                self._db.execute(statement)
-            self._db.execute(f"PRAGMA user_version = {VERSION}")
+def _find(connection: sa.Connection, key: str) -> Intent | None:
+    row = connection.execute(sa.select(intents).where(intents.c.key == key)).mappings().first()
+    return _intent(row) if row else None
 
 
-def _intent(row: tuple[object, ...]) -> Intent:
-    values = dict(zip(Intent.__dataclass_fields__, row, strict=True))
-    values["state"] = State(str(values["state"]))
-    return Intent(**values)  # type: ignore[arg-type]
+def _live(connection: sa.Connection, chain_id: int, sender: str) -> list[Intent]:
+    query = sa.select(intents).where(_of(chain_id, sender), _in(_LIVE)).order_by(intents.c.nonce)
+    return [_intent(row) for row in connection.execute(query).mappings()]
+
+
+def _of(chain_id: int, sender: str) -> sa.ColumnElement[bool]:
+    return (intents.c.chain_id == chain_id) & (intents.c.sender == sender)
+
+
+def _in(states: tuple[State, ...]) -> sa.ColumnElement[bool]:
+    return intents.c.state.in_([state.value for state in states])
+
+
+def _update(connection: sa.Connection, key: str, *where: sa.ColumnElement[bool], **values: Any) -> None:
+    connection.execute(sa.update(intents).where(intents.c.key == key, *where).values(**values))
+
+
+def _intent(row: sa.RowMapping) -> Intent:
+    values = {name: row[name] for name in Intent.__dataclass_fields__}
+    return Intent(**{**values, "state": State(values["state"]), "data": bytes(values["data"])})
+
+
+def _attempt(row: sa.RowMapping) -> Attempt:
+    return Attempt(
+        hash=row["hash"],
+        nonce=row["nonce"],
+        raw=bytes(row["raw"]),
+        fees=Fees(int(row["max_fee_wei"]), int(row["priority_fee_wei"])),
+        signed_at=row["signed_at"],
+        kind=Kind(row["kind"]),
+        sent_at=row["sent_at"],
+    )
 
 
 def _now() -> int:

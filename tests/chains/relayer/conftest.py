@@ -12,6 +12,18 @@ import pytest
 from chains.devnet import devnet
 from chains.relayer import Journal
 from tests.chains.contracts.world import World
+from tests.postgres import postgres, postgres_url
+
+__all__ = ["postgres", "postgres_url"]
+
+
+@pytest.fixture(params=("sqlite", "postgres"))
+def location(request: pytest.FixtureRequest, tmp_path: Path) -> Path | str:
+    """Where an empty journal can be: a file, or a database."""
+    if request.param == "sqlite":
+        return tmp_path / "relayer.sqlite"
+    url: str = request.getfixturevalue("postgres_url")
+    return url
 
 
 @pytest.fixture

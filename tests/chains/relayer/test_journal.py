@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
-from aggregator.model.errors import FormatError, TransactionError
+from aggregator.model.errors import FormatError, InputError, TransactionError
 from chains.relayer import Fees, Intent, Journal, Kind, SignedTransaction, State
 
 FEES = Fees(100, 1)
+
+
+@pytest.fixture
+def journal(location: Path | str) -> Iterator[Journal]:
+    """An empty journal."""
+    with Journal(location) as opened:
+        yield opened
 
 
 def intent(key: str, **changes: object) -> Intent:
@@ -136,7 +145,7 @@ def test_settled_intents_do_not_move(journal: Journal) -> None:
 def test_the_journal_outlives_its_process(journal: Journal) -> None:
     journal.intend(intent("a", data=b"\x00\xff", target=None))
     sign(journal, "a", pending=5)
-    with Journal(journal.path) as reopened:
+    with Journal(journal.location) as reopened:
         assert reopened.find("a") == journal.find("a")
         assert reopened.attempts("a") == journal.attempts("a")
         assert reopened.find("b") is None
@@ -151,7 +160,7 @@ def test_a_journal_of_the_first_version_goes_on(tmp_path: Path) -> None:
     with sqlite3.connect(path) as db:
         for column in ("expires_at", "giving_up", "alert"):
             db.execute(f"ALTER TABLE intents DROP COLUMN {column}")
-        for column in ("kind", "sent_at"):
+        for column in ("kind", "sent_at", "ordinal"):
             db.execute(f"ALTER TABLE attempts DROP COLUMN {column}")
         db.execute("PRAGMA user_version = 1")
     db.close()
@@ -161,6 +170,85 @@ def test_a_journal_of_the_first_version_goes_on(tmp_path: Path) -> None:
         assert (attempt.kind, attempt.sent_at) == (Kind.CALL, None)
         opened.sent(attempt.hash)
         assert opened.attempts("a")[0].sent_at is not None
+
+
+def test_relayers_at_once_never_share_a_nonce(journal: Journal) -> None:
+    """Eight threads, each with a journal of its own over the same database."""
+    keys = [f"{thread}/{number}" for thread in range(8) for number in range(5)]
+    for key in keys:
+        journal.intend(intent(key))
+
+    def work(thread: int) -> None:
+        with Journal(journal.location) as own:
+            for number in range(5):
+                assert sign(own, f"{thread}/{number}", pending=3)
+
+    threads = [threading.Thread(target=work, args=(t,)) for t in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [i.nonce for i in journal.live(1, "0xS")] == list(range(3, 3 + len(keys)))
+
+
+def test_one_intent_signed_by_two_at_once_is_signed_once(journal: Journal) -> None:
+    """The second sees what the first has written, also when it began before the first was done."""
+    journal.intend(intent("a"))
+    inside, go = threading.Event(), threading.Event()
+    answers: list[bool] = []
+
+    def slow(nonce: int) -> SignedTransaction:
+        inside.set()
+        go.wait(5)
+        return SignedTransaction(b"raw", f"slow/{nonce}")
+
+    def work(signer: Callable[[int], SignedTransaction]) -> None:
+        with Journal(journal.location) as own:
+            answers.append(own.sign("a", pending_nonce=0, gas=1, fees=FEES, sign=signer))
+
+    first = threading.Thread(target=work, args=(slow,))
+    first.start()
+    assert inside.wait(5)
+    second = threading.Thread(target=work, args=(signing("a"),))
+    second.start()
+    go.set()
+    first.join()
+    second.join()
+    assert sorted(answers) == [False, True]
+    assert [a.hash for a in journal.attempts("a")] == ["slow/0"]
+
+
+def test_a_url_that_cannot_be_used_is_refused_without_its_password(tmp_path: Path) -> None:
+    for url in (
+        "mysql://user:hunter2@localhost/x",
+        "postgresql+psycopg://user:hunter2@127.0.0.1:1/x",
+        "postgresql+nodriver://user:hunter2@127.0.0.1/x",
+        "hunter2",
+    ):
+        with pytest.raises(InputError) as caught:
+            Journal(url)
+        assert "hunter2" not in str(caught.value)
+
+
+def test_a_journal_of_a_later_version_in_a_database_is_refused(postgres_url: str) -> None:
+    Journal(postgres_url).close()
+    engine = sa.create_engine(postgres_url)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE counterfoil_relayer.version SET version = 9")
+    engine.dispose()
+    with pytest.raises(FormatError, match="version 9"):
+        Journal(postgres_url)
+
+
+def test_a_database_that_goes_away_is_named(postgres_url: str) -> None:
+    """What was not written down was not done."""
+    with Journal(postgres_url) as journal:
+        engine = sa.create_engine(postgres_url)
+        with engine.begin() as connection:
+            connection.exec_driver_sql("DROP SCHEMA counterfoil_relayer CASCADE")
+        engine.dispose()
+        with pytest.raises(TransactionError, match="cannot be used"):
+            journal.intend(intent("a"))
 
 
 def test_exactly_one_nonce_or_none(journal: Journal) -> None:
@@ -188,7 +276,7 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
     later = tmp_path / "later"
     Journal(later).close()
     with sqlite3.connect(later) as db:
-        db.execute("PRAGMA user_version = 3")
+        db.execute("PRAGMA user_version = 4")
     db.close()
-    with pytest.raises(FormatError, match="of version 2"):
+    with pytest.raises(FormatError, match="of version 3"):
         Journal(later)

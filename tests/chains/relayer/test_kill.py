@@ -33,12 +33,8 @@ class Scene:
 
     world: World
     folder: Path
+    location: Path | str
     number: int = 0
-
-    @property
-    def path(self) -> Path:
-        """The journal."""
-        return self.folder / "relayer.db"
 
     async def die(self, step: str, *, bump_s: float) -> str:
         """Run the relayer in a process that kills itself at `step`; returns the key of what it was doing."""
@@ -50,7 +46,7 @@ class Scene:
                 {
                     "url": self.world.net.url,
                     "chain_id": self.world.net.chain_id,
-                    "journal": str(self.path),
+                    "journal": str(self.location),
                     "key": key,
                     "to": self.world.registry,
                     "data": pledge_call(ACCOUNT_ID, AMOUNT).hex(),
@@ -70,7 +66,7 @@ class Scene:
     async def restart(self, key: str, during: Callable[[], Awaitable[None]] | None = None) -> None:
         """A new process runs the same call again, and everything else that was left."""
         signer = LocalSigner(Account.from_key(self.world.net.accounts[5].key))
-        with Journal(self.path) as journal:
+        with Journal(self.location) as journal:
             relayer = Relayer(web3_on(self.world.net.endpoint), 101, signer, journal, SETTINGS)
             known = journal.find(key)
             if during is not None:
@@ -95,10 +91,10 @@ class Scene:
 
 
 @pytest.fixture
-async def scene(world: World, tmp_path: Path) -> Scene:
+async def scene(world: World, tmp_path: Path, location: Path | str) -> Scene:
     """A registry in which the first venue can pledge 1000 USD."""
     await world.prove_and_submit(await world.submission())
-    return Scene(world, tmp_path)
+    return Scene(world, tmp_path, location)
 
 
 async def test_killed_at_every_step(scene: Scene) -> None:

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -156,7 +157,7 @@ async def test_a_crash_costs_no_second_transaction(
         with pytest.raises(Crash):
             await dying.relay(call, yes=True)
     hashes = [a.hash for a in journal.attempts(call.key)]
-    with Journal(journal.path) as reopened:
+    with Journal(journal.location) as reopened:
         outcome = await relayer(world, reopened, ONE_BLOCK).relay(call, yes=True)
     assert outcome.state is State.FINAL
     assert hashes in ([], [outcome.transaction_hash])
@@ -266,7 +267,7 @@ async def test_two_relayers_share_a_journal(world: World, journal: Journal) -> N
     """At the same time, the same call once and another call: two transactions with two nonces."""
     _, one = await provable(world)
     _, two = await provable(world, venue=world.venues[1])
-    with Journal(journal.path) as second:
+    with Journal(journal.location) as second:
         outcomes = await asyncio.gather(
             relayer(world, journal, ONE_BLOCK).relay(one, yes=True),
             relayer(world, second, ONE_BLOCK).relay(one, yes=True),
@@ -356,7 +357,7 @@ async def test_the_key_stays_secret(world: World, journal: Journal, caplog: pyte
     await running.relay(call, yes=True)
     key = world.net.accounts[9].key[2:]
     journal.close()
-    stored = b"".join(p.read_bytes() for p in journal.path.parent.iterdir())
+    stored = b"".join(p.read_bytes() for p in Path(journal.location).parent.iterdir())
     assert key not in caplog.text
     assert key not in repr(running.signer) + repr(vars(running))
     assert bytes.fromhex(key) not in stored

@@ -93,7 +93,8 @@ async def main(job: dict[str, Any]) -> None:
         finality=Finality(confirmations=1), poll_s=0.02, timeout_s=20.0, bump_s=job["bump_s"]
     )
     signer = LocalSigner(Account.from_key(os.environ["COUNTERFOIL_TEST_KEY"]))
-    with Journal(Path(job["journal"])) as journal:
+    location = job["journal"]
+    with Journal(location if "://" in location else Path(location)) as journal:
         relayer = Relayer(web3_on(endpoint), job["chain_id"], signer, journal, settings)
         if step := os.environ.get(KILL_AT):
             arm(relayer, step)
