@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from aggregator.cli.desks import desk_of, inputs_option, read_inputs, require_alive
 from aggregator.cli.documents import read_document, read_policy
 from aggregator.cli.framework import Settings, pass_settings, settings_options
-from aggregator.model.errors import ExpiredError, IncompleteSnapshotError
+from aggregator.model.errors import IncompleteSnapshotError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rich.console import Console
+
+    from aggregator.model.policy import Policy
+    from aggregator.risk.exposure import RiskFigures
 
 
 @click.command()
@@ -34,8 +40,10 @@ if TYPE_CHECKING:
         "[default: $COUNTERFOIL_RULEBOOKS or configs/rulebooks]"
     ),
 )
+@click.option("--risk", "with_risk", is_flag=True, help="Also show Greeks, beta and concentration.")
 @click.option("--explain", "in_words", is_flag=True, help="Show the arithmetic of every number.")
 @click.option("--expired", is_flag=True, help="Allow a policy past its end; its prices are old.")
+@inputs_option
 @settings_options
 @pass_settings
 def health(
@@ -44,8 +52,10 @@ def health(
     policy_name: str,
     rulebook_names: str | None,
     rulebook_paths: tuple[str, ...],
+    with_risk: bool,
     in_words: bool,
     expired: bool,
+    inputs_path: Path | None,
 ) -> None:
     """Show equity, requirement and excess of an account.
 
@@ -55,18 +65,14 @@ def health(
     A rulebook says what the account would need at a venue (docs/rulebooks.md); only the native one can be proven.
     """
     from aggregator.cli.report_views import report_tables
+    from aggregator.cli.risk_views import render_risk, risk_json
     from aggregator.cli.snapshot_views import completeness_lines, readings_table
     from aggregator.margin import explain, make_report, positions_by_id, to_json
     from aggregator.model.snapshot import parse_snapshot, snapshot_json
 
     taken = parse_snapshot(read_document(settings, "snapshot", snapshot))
     policy = read_policy(settings, policy_name)
-    now = int(time.time())
-    if policy.expires < now and not expired:
-        raise ExpiredError(
-            f"policy {policy.name} epoch {policy.epoch} ran out {now - policy.expires} s ago; "
-            "use the next epoch, or --expired to look back"
-        )
+    require_alive(policy, expired=expired)
     if not taken.complete:
 
         def render_parts(console: Console) -> None:
@@ -82,8 +88,9 @@ def health(
     positions = positions_by_id(policy, taken.positions)
     report = make_report(policy, positions)
     if rulebook_names is not None:
-        from aggregator.cli.rulebooks import compare, render_rulebooks, rulebooks_json
+        from aggregator.cli.rulebooks import render_rulebooks
         from aggregator.margin.rulebooks import book_of
+        from aggregator.service.rulebooks import compare, rulebooks_json
 
         compared = compare(rulebook_names, rulebook_paths, book_of(policy, positions))
         settings.show(
@@ -92,10 +99,27 @@ def health(
         )
         return
 
+    figures = _figures(settings, policy, taken.positions, inputs_path) if with_risk else None
+
     def render(console: Console) -> None:
         for table in report_tables(report):
             console.print(table.draw())
         for line in explain(report) if in_words else explain(report)[-1:]:
             console.print(line)
+        if figures is not None:
+            render_risk(console, figures)
 
-    settings.show({"complete": True, "report": to_json(report)}, render)
+    answer: dict[str, object] = {"complete": True, "report": to_json(report)}
+    if figures is not None:
+        answer["risk"] = risk_json(figures)
+    settings.show(answer, render)
+
+
+def _figures(
+    settings: Settings, policy: Policy, positions: Mapping[str, int], given: Path | None
+) -> RiskFigures:
+    """Greeks, beta and concentration on the market that the policy was built from."""
+    from aggregator.risk.exposure import risk_figures
+
+    inputs = read_inputs(settings, policy, given)
+    return risk_figures(desk_of(inputs, positions), inputs.resolved.betas_e6)

@@ -19,6 +19,8 @@ COMMANDS = {
     "attestation": ("aggregator.cli.attestation:attestation", "Have a snapshot attested, or attest one."),
     "policy": ("aggregator.cli.policy:policy", "Build, show and check risk policies."),
     "health": ("aggregator.cli.health:health", "Show equity, requirement and excess of an account."),
+    "stress": ("aggregator.cli.stress:stress", "Re-value an account in moved markets."),
+    "liquidation": ("aggregator.cli.liquidation:liquidation", "Find the prices that liquidate an account."),
     "proof": ("aggregator.cli.proof:proof", "Make and verify proofs of excess."),
     "relay": ("aggregator.cli.relay:relay", "Bring bundles onto a chain."),
     "venue": ("aggregator.cli.venue:venue", "Check accounts and pledge margin as a venue."),

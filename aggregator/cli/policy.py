@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from aggregator.cli import tables
+from aggregator.cli.desks import keep_inputs, spec_files
 from aggregator.cli.documents import read_policy, write_document
 from aggregator.cli.framework import Settings, pass_settings, settings_options
 from aggregator.cli.networks import chosen_networks, networks_option
@@ -96,15 +97,19 @@ def build(
     """Build a policy from SPEC (TOML, see configs/policies) with prices from the networks' feeds, and store it."""
     from aggregator.policy import encode_policy
     from aggregator.policy.build import build_policy
+    from aggregator.policy.inputs import PolicyInputs
+    from aggregator.policy.resolve import resolve
     from aggregator.policy.spec import parse_spec
     from aggregator.service.cut import settled_cut
     from aggregator.store import read_whole
     from chains.oracles import read_market
 
     try:
-        rules = parse_spec(read_whole(spec, "the policy spec").decode(), str(spec))
+        text = read_whole(spec, "the policy spec").decode()
     except UnicodeDecodeError as error:
         raise PolicyError(f"{spec} is not UTF-8 at byte {error.start}; save it as UTF-8") from error
+    rules = parse_spec(text, str(spec))
+    files = spec_files(spec, rules)
     networks = chosen_networks(network_paths)
     now = int(time.time())
 
@@ -117,9 +122,14 @@ def build(
     for problem in market.problems:
         settings.note(f"not used: {problem}")
     with settings.home.store() as store:
-        number = _next_epoch(store, rules.name) if epoch is None else epoch
+        before = _last(store, rules.name)
+        number = (before.epoch + 1 if before is not None else 1) if epoch is None else epoch
+        spots = {name: quote.price_e12 for name, quote in market.prices.items() if not quote.stale}
+        resolved = resolve(rules, files, spots, as_of=as_of, previous=before)
+        for estimate in resolved.notes:
+            settings.note(estimate)
         made = build_policy(
-            rules,
+            resolved.applied(rules),
             market.prices,
             market.rates,
             as_of=as_of,
@@ -131,19 +141,22 @@ def build(
         if out is not None:
             write_document(out, document)
         key = store.add_policy(document, name=made.name, root=int(root, 16), now=now)
+    inputs = PolicyInputs(text, resolved, market.prices, market.rates, as_of, number, zero_stale)
+    keep_inputs(settings, made, inputs)
 
     def render(console: Console) -> None:
         render_summary(console, made, root)
         console.print(f"Stored as {key}. Next: counterfoil health SNAPSHOT --policy {key}")
 
-    settings.show({"id": key, **_summary(made, root)}, render)
+    settings.show({"id": key, **_summary(made, root), "estimates": list(resolved.notes)}, render)
 
 
-def _next_epoch(store: Store, name: str) -> int:
+def _last(store: Store, name: str) -> Policy | None:
+    """The newest stored policy of that name: what speed limits and the epoch count from."""
     from aggregator.policy import parse_policy
 
     stored = [entry.id for entry in store.policies() if entry.label == name]
-    return parse_policy(store.policy(stored[0])).epoch + 1 if stored else 1
+    return parse_policy(store.policy(stored[0])) if stored else None
 
 
 @policy.command()

@@ -7,20 +7,22 @@ hand. Only what the account holds is built, with strikes and expiries held still
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Final
 
-from aggregator.fixed import div_floor
+from aggregator.fixed import div_ceil, div_floor
 from aggregator.margin.native import Evaluation, evaluate, positions_by_id
 from aggregator.margin.rulebooks.base import Holding, holding_of
 from aggregator.model.errors import InputError
 from aggregator.model.policy import InstrumentKind, Level, Policy
 from aggregator.model.units import PRICE_BOUND, RATE_SCALE
-from aggregator.policy.build import build_policy
+from aggregator.policy.build import build_policy, market_of
+from aggregator.policy.derivatives import YEAR_S, expiry_dates, years_to
 from aggregator.policy.quotes import PriceQuote, RateQuote
-from aggregator.policy.spec import ClassSpec, OptionSpec, PolicySpec, Strikes
+from aggregator.policy.spec import ClassSpec, Expiries, OptionSpec, PolicySpec, Strikes
 from aggregator.pricing.surface import SviSlice
+from aggregator.risk.market import Market
 
 LARGEST_POSITION_USD: Final = 10**15
 """A moved price must not push a holding over the spec's position limit: the limit is for opening, not for stress."""
@@ -33,7 +35,8 @@ class Moves:
 
     `spot_e6` are relative moves by the name of a price; "*" moves the price of every risk class not named, and no
     stable coin. `volatility_e6` is relative, `skew_e6` is added to the smile's rho, `basis_e6` to the annual carry.
-    `correlation_e6` is the share of the way each correlation goes to 1.
+    `correlation_e6` is the share of the way each correlation goes to 1. `rates_e6` are relative moves of the rates of
+    wrappers by the name of a rate: what a staking token or a vault share is worth in its asset.
     """
 
     spot_e6: Mapping[str, int]
@@ -41,13 +44,12 @@ class Moves:
     skew_e6: int = 0
     basis_e6: int = 0
     correlation_e6: int = 0
+    rates_e6: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name, move in self.spot_e6.items():
+        for name, move in (*self.spot_e6.items(), *self.rates_e6.items()):
             if move <= -RATE_SCALE:
-                raise InputError(
-                    f"the spot move of {name} takes its price to zero or below; use one above -1"
-                )
+                raise InputError(f"the spot move of {name} takes it to zero or below; use one above -1")
         if self.volatility_e6 <= -RATE_SCALE:
             raise InputError("the volatility move leaves no volatility; use one above -1")
         if not 0 <= self.correlation_e6 <= RATE_SCALE:
@@ -70,11 +72,13 @@ class Desk:
 
     @cached_property
     def _full(self) -> Policy:
-        return self._build(self.spec, self.prices)
+        return self._build(self.spec, self.prices, self.rates)
 
-    def _build(self, spec: PolicySpec, prices: Mapping[str, PriceQuote]) -> Policy:
+    def _build(
+        self, spec: PolicySpec, prices: Mapping[str, PriceQuote], rates: Mapping[str, RateQuote]
+    ) -> Policy:
         return build_policy(
-            spec, prices, self.rates, as_of=self.as_of, epoch=0, zero_stale_collateral=self.zero_stale
+            spec, prices, rates, as_of=self.as_of, epoch=0, zero_stale_collateral=self.zero_stale
         )
 
     @cached_property
@@ -84,14 +88,21 @@ class Desk:
         return tuple(holding_of(self._full.by_id[i], quantity, self.as_of) for i, quantity in ids.items())
 
     def _options(self) -> tuple[OptionSpec, ...]:
-        """Option specs cut down to the strikes held, which no longer follow the index."""
+        """Option specs cut down to the strikes and expiries held, which no longer follow the index."""
         kept = []
         for one in self.spec.options:
-            held = {h.option.strike_e8 for h in self.holdings if h.option and h.underlying == one.class_name}
+            options = [h for h in self.holdings if h.option and h.underlying == one.class_name]
+            held = {h.option.strike_e8 for h in options if h.option}
+            times = {h.seconds for h in options}
+            dates = tuple(
+                day
+                for day in expiry_dates(one.expiries, self.as_of)
+                if round(years_to(day, self.as_of) * YEAR_S) in times
+            )
             index = self._price_e12(self._class(one.class_name).price)
             strikes = tuple(k for k in one.strikes.at(index) if k in held)
             if strikes:
-                kept.append(replace(one, strikes=Strikes(strikes, (), 0)))
+                kept.append(replace(one, strikes=Strikes(strikes, (), 0), expiries=Expiries(dates, ())))
         return tuple(kept)
 
     def _class(self, name: str) -> ClassSpec:
@@ -117,6 +128,11 @@ class Desk:
         """The quote called `name`; InputError when there is none."""
         return self._price_e12(name)
 
+    def market(self, name: str) -> Market:
+        """The market of the class called `name`, unmoved."""
+        one = self._class(name)
+        return market_of(one, self._price_e12(one.price))
+
     def policy(self, moves: Moves = STILL) -> Policy:
         """The policy of a moved market; PolicyError when the moved smile admits arbitrage."""
         spots = {c.price: moves.spot_e6.get("*", 0) for c in self.spec.classes} | {
@@ -135,7 +151,7 @@ class Desk:
             if not 0 < price < PRICE_BOUND:
                 raise InputError(f"the price {price}e-12 of {name} is not above zero and below the bound")
         quotes = dict(self.prices) | {
-            name: replace(self.prices[name], price_e12=price) for name, price in prices_e12.items()
+            name: _moved_quote(self.prices[name], price) for name, price in prices_e12.items()
         }
         spec = replace(
             self._held,
@@ -145,11 +161,28 @@ class Desk:
                 for row in self._held.correlation_e6
             ),
         )
-        return self._build(spec, quotes)
+        return self._build(spec, quotes, self._moved_rates(moves))
+
+    def _moved_rates(self, moves: Moves) -> dict[str, RateQuote]:
+        rates = dict(self.rates)
+        for name, move in moves.rates_e6.items():
+            if name not in rates:
+                raise InputError(
+                    f"there is no rate {name!r}; use one of {', '.join(sorted(rates)) or 'none'}"
+                )
+            moved = div_floor(rates[name].rate_e12 * (RATE_SCALE + move), RATE_SCALE)
+            rates[name] = replace(rates[name], rate_e12=moved)
+        return rates
 
     def evaluate(self, policy: Policy, level: Level) -> Evaluation:
         """The account under a policy of this desk."""
         return evaluate(policy, positions_by_id(policy, self.positions), level)
+
+
+def _moved_quote(quote: PriceQuote, price_e12: int) -> PriceQuote:
+    """The quote at another price; what debts are valued at moves with it."""
+    high = div_ceil(quote.high_e12 * price_e12, quote.price_e12)
+    return replace(quote, price_e12=price_e12, high_e12=high)
 
 
 def _moved_slice(one: SviSlice, factor: float, skew: float) -> SviSlice:

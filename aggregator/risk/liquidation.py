@@ -36,8 +36,8 @@ class LiquidationPrice:
         return self.bad_e12 < self.good_e12
 
 
-def _narrow(stands: Callable[[int], bool], good: int, bad: int) -> tuple[int, int]:
-    while abs(good - bad) > max(1, max(good, bad) // RESOLUTION):
+def _narrow(stands: Callable[[int], bool], good: int, bad: int, resolution: int) -> tuple[int, int]:
+    while abs(good - bad) > max(1, max(good, bad) // resolution):
         middle = (good + bad) // 2
         if stands(middle):
             good = middle
@@ -47,12 +47,17 @@ def _narrow(stands: Callable[[int], bool], good: int, bad: int) -> tuple[int, in
 
 
 def liquidation_prices(
-    desk: Desk, name: str, others_e12: Mapping[str, int] | None = None, scan_e6: tuple[int, ...] = SCAN_E6
+    desk: Desk,
+    name: str,
+    others_e12: Mapping[str, int] | None = None,
+    scan_e6: tuple[int, ...] = SCAN_E6,
+    resolution: int = RESOLUTION,
 ) -> tuple[LiquidationPrice, ...]:
     """All prices of `name` between which and beyond which the account passes from standing to liquidation, ascending.
 
     others_e12: prices of other quotes held at these values; scan_e6: multiples of the current price to look at, in
-    ascending order. Two crossings between neighbours of the scan are not seen; a finer scan finds them.
+    ascending order; resolution: the brackets end narrower than the price over this. Two crossings between neighbours
+    of the scan are not seen; a finer scan finds them.
     Raises InputError for a price nobody quotes.
     """
     price = desk.price_e12(name)
@@ -70,7 +75,7 @@ def liquidation_prices(
     for n in range(len(points) - 1):
         if states[n] != states[n + 1]:
             near, far = (points[n], points[n + 1]) if states[n] else (points[n + 1], points[n])
-            found.append(LiquidationPrice(name, *_narrow(stands, near, far)))
+            found.append(LiquidationPrice(name, *_narrow(stands, near, far, resolution)))
     return tuple(found)
 
 
@@ -83,7 +88,12 @@ class FrontierPoint:
 
 
 def frontier(
-    desk: Desk, first: str, second: str, multiples_e6: tuple[int, ...], scan_e6: tuple[int, ...] = SCAN_E6
+    desk: Desk,
+    first: str,
+    second: str,
+    multiples_e6: tuple[int, ...],
+    scan_e6: tuple[int, ...] = SCAN_E6,
+    resolution: int = RESOLUTION,
 ) -> tuple[FrontierPoint, ...]:
     """The joint frontier: for each multiple of the first asset's price, where the second liquidates."""
     if first == second:
@@ -92,5 +102,5 @@ def frontier(
     points = []
     for multiple in multiples_e6:
         at = price * multiple // RATE_SCALE
-        points.append(FrontierPoint(at, liquidation_prices(desk, second, {first: at}, scan_e6)))
+        points.append(FrontierPoint(at, liquidation_prices(desk, second, {first: at}, scan_e6, resolution)))
     return tuple(points)

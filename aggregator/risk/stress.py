@@ -33,7 +33,10 @@ class Attribution:
 
 @dataclass(frozen=True)
 class StressResult:
-    """An account before and after: `pnl_e20` is the change of equity, the sum of all attributions."""
+    """An account before and after: `pnl_e20` is the change of equity, the sum of all attributions.
+
+    `requirement_steps_e6` is the change of the MM requirement by each move; correlation has only this effect.
+    """
 
     name: str
     before_im: Evaluation
@@ -41,6 +44,7 @@ class StressResult:
     after_im: Evaluation
     after_mm: Evaluation
     instruments: tuple[Attribution, ...]
+    requirement_steps_e6: tuple[tuple[str, int], ...]
 
     @property
     def pnl_e20(self) -> int:
@@ -68,7 +72,7 @@ def _stages(desk: Desk, moves: Moves) -> Iterable[Policy]:
     stage = STILL
     yield desk.policy(stage)
     for changes in (
-        {"spot_e6": moves.spot_e6},
+        {"spot_e6": moves.spot_e6, "rates_e6": moves.rates_e6},
         {"volatility_e6": moves.volatility_e6},
         {"skew_e6": moves.skew_e6},
         {"basis_e6": moves.basis_e6},
@@ -96,6 +100,7 @@ def stress(desk: Desk, name: str, moves: Moves) -> StressResult:
         class_name = policies[0].classes[class_id - 1] if class_id else ""
         instruments.append(Attribution(symbol, class_name, steps))
     first, last = policies[0], policies[-1]
+    required = [desk.evaluate(policy, Level.MM).requirement_e6 for policy in policies]
     return StressResult(
         name=name,
         before_im=desk.evaluate(first, Level.IM),
@@ -103,4 +108,8 @@ def stress(desk: Desk, name: str, moves: Moves) -> StressResult:
         after_im=desk.evaluate(last, Level.IM),
         after_mm=desk.evaluate(last, Level.MM),
         instruments=tuple(instruments),
+        requirement_steps_e6=tuple(
+            (factor, after - before)
+            for factor, before, after in zip(FACTORS, required[:-1], required[1:], strict=True)
+        ),
     )

@@ -1,0 +1,126 @@
+"""What a policy was built from, kept beside the store, and an account on it whose market can be moved."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from aggregator.cli.documents import read_document, read_policy
+from aggregator.cli.framework import Settings
+from aggregator.model.errors import ExpiredError, InputError, PolicyError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aggregator.model.policy import Policy
+    from aggregator.policy.inputs import PolicyInputs
+    from aggregator.policy.spec import PolicySpec
+    from aggregator.risk.desk import Desk
+
+FOLDER: Final = "inputs"
+
+
+def inputs_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --inputs to a command."""
+    return click.option(
+        "--inputs",
+        "inputs_path",
+        type=click.Path(path_type=Path),
+        help="What the policy was built from.  [default: as kept by policy build]",
+    )(command)
+
+
+def spec_files(path: Path, spec: PolicySpec) -> dict[str, str]:
+    """The data files that a spec at `path` names, as text by the name it uses.
+
+    Raises PolicyError for a file outside the spec's folder or not UTF-8, InputError for one that cannot be read.
+    """
+    from aggregator.store import read_whole
+
+    found = {}
+    for name in spec.estimates.files():
+        relative = Path(name)
+        if relative.is_absolute() or ".." in relative.parts:
+            raise PolicyError(f"{path} names the data file {name}; keep data files in the folder of the spec")
+        try:
+            found[name] = read_whole(path.parent / relative, "the data file").decode()
+        except UnicodeDecodeError as error:
+            raise PolicyError(f"{name} is not UTF-8 at byte {error.start}; save it as UTF-8") from error
+    return found
+
+
+def inputs_path_of(settings: Settings, policy: Policy) -> Path:
+    """Where the inputs of a policy are kept in the home."""
+    from aggregator.policy import encode_policy
+    from aggregator.store.records import document_id
+
+    return settings.home.root / FOLDER / f"{document_id(encode_policy(policy))}.json"
+
+
+def keep_inputs(settings: Settings, policy: Policy, inputs: PolicyInputs) -> None:
+    """Write the inputs of a policy that was stored; raises InputError."""
+    from aggregator.policy.inputs import encode_inputs
+    from aggregator.store import write_whole
+
+    path = inputs_path_of(settings, policy)
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{path.parent} cannot be made ({error.strerror}); give another --home") from error
+    write_whole(path, encode_inputs(inputs) + b"\n")
+
+
+def read_inputs(settings: Settings, policy: Policy, given: Path | None) -> PolicyInputs:
+    """The inputs of `policy`, from a file or the home; raises InputError when there are none or they are another's."""
+    from aggregator.policy.inputs import parse_inputs
+    from aggregator.store import read_whole
+
+    path = given or inputs_path_of(settings, policy)
+    if given is None and not path.exists():
+        raise InputError(
+            f"what policy {policy.name} epoch {policy.epoch} was built from is not in this home; build it here, "
+            "or give its publisher's file with --inputs"
+        )
+    inputs = parse_inputs(read_whole(path, "the policy inputs"))
+    inputs.check_are_of(policy)
+    return inputs
+
+
+def read_positions(settings: Settings, snapshot: str) -> Mapping[str, int]:
+    """The positions of a complete snapshot; raises IncompleteSnapshotError for another."""
+    from aggregator.model.snapshot import parse_snapshot
+
+    taken = parse_snapshot(read_document(settings, "snapshot", snapshot))
+    taken.require_complete()
+    return taken.positions
+
+
+def require_alive(policy: Policy, *, expired: bool) -> None:
+    """Raise ExpiredError for a policy past its end unless `expired` allows it."""
+    now = int(time.time())
+    if policy.expires < now and not expired:
+        raise ExpiredError(
+            f"policy {policy.name} epoch {policy.epoch} ran out {now - policy.expires} s ago; "
+            "use the next epoch, or --expired to look back"
+        )
+
+
+def desk_of(inputs: PolicyInputs, positions: Mapping[str, int]) -> Desk:
+    """An account on the market of `inputs`."""
+    from aggregator.risk.desk import Desk
+
+    return Desk(inputs.spec(), inputs.prices, inputs.rates, inputs.as_of, positions, inputs.zero_stale)
+
+
+def read_desk(
+    settings: Settings, snapshot: str, policy_name: str, given: Path | None, *, expired: bool
+) -> Desk:
+    """The account of a complete snapshot on the market of a policy that has not run out."""
+    policy = read_policy(settings, policy_name)
+    require_alive(policy, expired=expired)
+    positions = read_positions(settings, snapshot)
+    return desk_of(read_inputs(settings, policy, given), positions)
