@@ -51,7 +51,7 @@ def test_every_wire_but_the_context_follows_from_the_private_inputs(
 def test_each_public_signal_is_a_function_of_what_it_should_be(
     small: tuple[CompiledCircuit, Verdict],
 ) -> None:
-    """No claim, pointer or path reaches a signal: the same account and amount have the same signals whatever is claimed."""
+    """No claim, pointer or path reaches a signal: an account and amount have the same signals whatever is claimed."""
     circuit, verdict = small
     found = {name: verdict.support[circuit.input_names[name][0]] for name in SIGNALS}
     assert found == SIGNALS
