@@ -27,21 +27,33 @@ from chains.network_feeds import (
     parse_reserve_proof,
     parse_sequencer,
 )
+from chains.network_markets import (
+    Coin,
+    Comet,
+    Lending,
+    PositionManager,
+    Reserve,
+    parse_comet,
+    parse_lending,
+    parse_positions,
+)
 from chains.network_table import DAY_S, MAX_DECIMALS, NetworkTable, is_symbol
 from chains.rpc import Chain, Endpoint, PrivateHosts, RpcSettings
 
 TOKEN_KINDS: Final = ("erc20", "erc4626", "staked", "uniswap-v2")
-LENDING_PROTOCOLS: Final = ("aave-v3",)
 CASH: Final = "USD"
 """Instrument of a ledger's cash leg."""
 
 __all__ = [
     "MAX_DECIMALS",
+    "Coin",
+    "Comet",
     "Feed",
     "Ledger",
     "Lending",
     "Native",
     "Network",
+    "PositionManager",
     "Reserve",
     "Sequencer",
     "Token",
@@ -88,28 +100,6 @@ class Ledger:
     markets: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Reserve:
-    """One asset of a lending market: its token, and the tokens that stand for what was deposited and what is owed."""
-
-    symbol: str
-    asset: str
-    decimals: int
-    deposit: str
-    debt: str
-    stable_debt: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Lending:
-    """A lending market. What is owed in any of its reserves encumbers what is deposited in all of them."""
-
-    protocol: str
-    name: str
-    address: str
-    reserves: tuple[Reserve, ...]
-
-
 @dataclass(frozen=True)
 class Network:
     """One chain as its file describes it. `endpoints` are templates: their variables are not filled in."""
@@ -126,6 +116,8 @@ class Network:
     tokens: tuple[Token, ...] = ()
     ledgers: tuple[Ledger, ...] = ()
     lending: tuple[Lending, ...] = ()
+    comets: tuple[Comet, ...] = ()
+    positions: tuple[PositionManager, ...] = ()
     feeds: tuple[PriceFeed, ...] = ()
     reserve_proofs: tuple[ReserveProof, ...] = ()
     sequencer: Sequencer | None = None
@@ -204,6 +196,8 @@ def parse_network(raw: Mapping[str, Any], source: str) -> Network:
         "tokens": [],
         "ledgers": [],
         "lending": [],
+        "comets": [],
+        "positions": [],
         "feeds": [],
         "reserve_proofs": [],
         "sequencer": None,
@@ -224,7 +218,9 @@ def parse_network(raw: Mapping[str, Any], source: str) -> Network:
         rpc=_rpc(top.value["rpc"], f"{source}.rpc"),
         tokens=tuple(_token(item, where) for item, where in top.tables("tokens")),
         ledgers=tuple(_ledger(item, where) for item, where in top.tables("ledgers")),
-        lending=tuple(_lending(item, where) for item, where in top.tables("lending")),
+        lending=tuple(parse_lending(item, where) for item, where in top.tables("lending")),
+        comets=tuple(parse_comet(item, where) for item, where in top.tables("comets")),
+        positions=tuple(parse_positions(item, where) for item, where in top.tables("positions")),
         feeds=tuple(parse_feed(item, where) for item, where in top.tables("feeds")),
         reserve_proofs=tuple(
             parse_reserve_proof(item, where) for item, where in top.tables("reserve_proofs")
@@ -297,30 +293,6 @@ def _ledger(value: object, where: str) -> Ledger:
     return Ledger(table.symbol("name"), table.address("address"), markets)
 
 
-def _lending(value: object, where: str) -> Lending:
-    table = NetworkTable(value, where, ("protocol", "name", "address", "reserves"))
-    protocol = table.text("protocol")
-    if protocol not in LENDING_PROTOCOLS:
-        table.fail("protocol", f"is {protocol!r}; use one of {', '.join(LENDING_PROTOCOLS)}")
-    reserves = tuple(_reserve(item, place) for item, place in table.tables("reserves"))
-    if not reserves:
-        table.fail("reserves", "is empty; list every reserve of the market")
-    return Lending(protocol, table.symbol("name"), table.address("address"), reserves)
-
-
-def _reserve(value: object, where: str) -> Reserve:
-    keys = ("symbol", "asset", "decimals", "deposit", "debt")
-    table = NetworkTable(value, where, keys, {"stable_debt": ""})
-    return Reserve(
-        symbol=table.symbol("symbol"),
-        asset=table.address("asset"),
-        decimals=table.number("decimals", 0, MAX_DECIMALS),
-        deposit=table.address("deposit"),
-        debt=table.address("debt"),
-        stable_debt=table.address("stable_debt") if table.value["stable_debt"] else "",
-    )
-
-
 def _refuse_repeats(top: NetworkTable, network: Network) -> None:
     """One symbol, one contract and one pair each: a token listed twice would be counted twice."""
     keys: dict[str, list[str]] = {
@@ -332,7 +304,11 @@ def _refuse_repeats(top: NetworkTable, network: Network) -> None:
     }
     reserves = [reserve for market in network.lending for reserve in market.reserves]
     keys["lending"] = [reserve.symbol for reserve in reserves]
+    keys["comets"] = [comet.base.symbol for comet in network.comets]
+    keys["positions"] = [manager.name for manager in network.positions]
     keys["token addresses"] = [
+        *(comet.address for comet in network.comets),
+        *(manager.address for manager in network.positions),
         *(t.address for t in network.tokens),
         *(a for r in reserves for a in (r.deposit, r.debt, r.stable_debt) if a),
     ]

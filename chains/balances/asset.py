@@ -46,9 +46,16 @@ class Asset(ABC):
     def holder_calls(self, holder: bytes) -> tuple[Call, ...]:
         """Reads made for one holder (20 bytes)."""
 
+    def further_calls(self, holder: bytes, own: Sequence[Outcome]) -> tuple[Call, ...]:
+        """Reads that follow from what the reads so far answered; asked again until there are none.
+
+        `own` grows by the outcomes. A ChainError ends the rounds; `amounts` then has to raise one too.
+        """
+        return ()
+
     @abstractmethod
     def amounts(self, shared: Sequence[Outcome], own: Sequence[Outcome]) -> list[Amount]:
-        """The quantities of one holder from the outcomes of the reads, in their order.
+        """The quantities of one holder from the outcomes of the reads, in their order, further ones behind.
 
         What encumbers a quantity is in the same list, also when it is zero, so that neither is read without the other.
 

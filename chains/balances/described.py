@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from aggregator.model.errors import StateProofError
 from aggregator.model.snapshot import DEBT_KIND, LEDGER_KIND, Method, Reading, Snapshot
+from chains.balances.compound import PROTOCOL as COMPOUND
 from chains.balances.forms import COIN
 from chains.networks import CASH, Network
 
@@ -42,7 +43,7 @@ def require_described(snapshot: Snapshot, networks: Iterable[Network]) -> None:
 
 
 def _check(reading: Reading, known: Mapping[_Key, _Described]) -> None:
-    described = known.get(_Key(reading.chain, reading.instrument, reading.token))
+    described = known.get(_Key(reading.chain, _family(reading), reading.token))
     if described is None:
         raise StateProofError(
             f"{reading.instrument} is read from {reading.token}, which no network file of {reading.chain} describes "
@@ -58,6 +59,12 @@ def _check(reading: Reading, known: Mapping[_Key, _Described]) -> None:
                 f"{reading.instrument} is read with {key} {stated.get(key)!r} and the network file of "
                 f"{reading.chain} says {text!r}; correct the file, or refuse the snapshot"
             )
+
+
+def _family(reading: Reading) -> str:
+    """The instrument, with the id of a position left out where it is the one in the detail."""
+    number = reading.detail.get("tokenId", "")
+    return reading.instrument.replace(f"-{number}@", "-*@") if number else reading.instrument
 
 
 def _entries(network: Network) -> Iterator[tuple[_Key, _Described]]:
@@ -83,3 +90,15 @@ def _entries(network: Network) -> Iterator[tuple[_Key, _Described]]:
             for debt in filter(None, (reserve.debt, reserve.stable_debt)):
                 owed = key(network.instrument(f"{reserve.symbol}-DEBT"), debt)
                 yield owed, _Described(DEBT_KIND, reserve.decimals, place)
+    for comet in network.comets:
+        for held in (comet.base, *comet.collateral):
+            place = {"comet": comet.address.lower(), "asset": held.asset.lower()}
+            lent, debt = (network.instrument(name) for name in (f"c{held.symbol}", f"{held.symbol}-DEBT"))
+            yield key(lent, comet.address), _Described(COMPOUND, held.decimals, place)
+            if held is comet.base:
+                yield key(lent, held.asset), _Described(COMPOUND, held.decimals, place)
+                yield key(debt, comet.address), _Described(DEBT_KIND, held.decimals, place)
+                yield key(debt, held.asset), _Described(DEBT_KIND, held.decimals, place)
+    for manager in network.positions:
+        family = key(network.instrument(f"{manager.name}-*"), manager.address)
+        yield family, _Described(manager.protocol, 0, {"factory": manager.factory.lower()})

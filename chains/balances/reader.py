@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Final
 
 from aggregator.model.anchors import BlockAnchor
 from aggregator.model.errors import ChainError, StateProofError
@@ -24,10 +26,12 @@ from chains.balances.discovery import Probe
 from chains.balances.forms import Stated, Word, form_named
 from chains.balances.proving import Proven, prove_words
 from chains.balances.registry import assets_of
-from chains.multicall import Outcome, multicall
+from chains.multicall import Call, Outcome, multicall
 from chains.networks import Network
 from chains.rpc import Chain
 
+MAX_ROUNDS: Final = 4
+"""Rounds of reads that follow from earlier ones."""
 _NO_HEADER = "the header of this chain does not rebuild to its hash"
 _NO_LAYOUT = "no known storage layout gives this token's balances"
 
@@ -112,10 +116,32 @@ async def _call_all(
     own = [[asset.holder_calls(holder) for holder in holders] for asset in assets]
     calls = [c for group in shared for c in group] + [c for rows in own for row in rows for c in row]
     outcomes = iter(await multicall(chain, anchored.ref, calls))
-    return (
-        [[next(outcomes) for _ in group] for group in shared],
-        [[[next(outcomes) for _ in row] for row in rows] for rows in own],
-    )
+    first = [[next(outcomes) for _ in group] for group in shared]
+    answered = [[[next(outcomes) for _ in row] for row in rows] for rows in own]
+    await _call_further(chain, anchored, assets, holders, answered)
+    return first, answered
+
+
+async def _call_further(
+    chain: Chain,
+    anchored: Anchored,
+    assets: Sequence[Asset],
+    holders: Sequence[bytes],
+    answered: list[list[list[Outcome]]],
+) -> None:
+    """Append to `answered` what follows from it, one batched call per round for all assets together."""
+    for _ in range(MAX_ROUNDS):
+        wanted: list[tuple[list[Outcome], tuple[Call, ...]]] = []
+        for asset, rows in zip(assets, answered, strict=True):
+            for holder, row in zip(holders, rows, strict=True):
+                with suppress(ChainError):
+                    if calls := asset.further_calls(holder, row):
+                        wanted.append((row, calls))
+        if not wanted:
+            return
+        outcomes = iter(await multicall(chain, anchored.ref, [call for _, calls in wanted for call in calls]))
+        for row, calls in wanted:
+            row += [next(outcomes) for _ in calls]
 
 
 async def _prove(

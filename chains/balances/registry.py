@@ -7,6 +7,7 @@ from typing import Final
 
 from chains.balances.aave import AAVE_FORMS, AaveMarket
 from chains.balances.asset import Asset
+from chains.balances.compound import COMPOUND_FORMS, CometMarket
 from chains.balances.erc20 import Erc20
 from chains.balances.erc4626 import Erc4626
 from chains.balances.forms import FORMS, Form
@@ -14,13 +15,15 @@ from chains.balances.ledger import LedgerBook
 from chains.balances.native import NativeCoin
 from chains.balances.staked import Staked
 from chains.balances.uniswap import UNISWAP_FORMS, UniswapPair
-from chains.networks import Lending, Network
+from chains.balances.uniswap_v3 import UNISWAP_V3_FORMS, PositionBook
+from chains.networks import Lending, Network, PositionManager
 
 TOKEN_ASSETS: Final[dict[str, type[Erc20]]] = {
     asset.kind: asset for asset in (Erc20, Erc4626, Staked, UniswapPair)
 }
 LENDING_ASSETS: Final[dict[str, Callable[[Network, Lending], Asset]]] = {"aave-v3": AaveMarket}
-PROTOCOL_FORMS: Final[dict[str, Form]] = {**AAVE_FORMS, **UNISWAP_FORMS}
+POSITION_ASSETS: Final[dict[str, Callable[[Network, PositionManager], Asset]]] = {"uniswap-v3": PositionBook}
+PROTOCOL_FORMS: Final[dict[str, Form]] = {**AAVE_FORMS, **COMPOUND_FORMS, **UNISWAP_FORMS, **UNISWAP_V3_FORMS}
 
 FORMS.update(PROTOCOL_FORMS)
 
@@ -30,4 +33,6 @@ def assets_of(network: Network) -> list[Asset]:
     tokens = [TOKEN_ASSETS[token.kind](network, token) for token in network.tokens]
     ledgers = [LedgerBook(network, ledger) for ledger in network.ledgers]
     lending = [LENDING_ASSETS[market.protocol](network, market) for market in network.lending]
-    return [NativeCoin(network), *tokens, *ledgers, *lending]
+    comets = [CometMarket(network, market) for market in network.comets]
+    positions = [POSITION_ASSETS[manager.protocol](network, manager) for manager in network.positions]
+    return [NativeCoin(network), *tokens, *ledgers, *lending, *comets, *positions]

@@ -42,7 +42,12 @@ def test_shipped_files_hold_together(name: str) -> None:
     variable = name.upper() + "_RPC_URL"
     assert network.endpoints == (f"${{{variable}}}", f"${{{variable}_2}}")
     assert network.quorum == 2
-    assert len(assets_of(network)) == 1 + len(network.tokens)
+    markets = len(network.lending) + len(network.comets) + len(network.positions)
+    assert len(assets_of(network)) == 1 + len(network.tokens) + markets
+    described = {token.symbol: token for token in network.tokens}
+    for coin in (coin for comet in network.comets for coin in (comet.base, *comet.collateral)):
+        other = described.get(coin.symbol)
+        assert other is None or (other.address, other.decimals) == (coin.asset, coin.decimals)
 
 
 def test_the_folder_holds_these_five() -> None:
@@ -53,6 +58,7 @@ def test_every_key_is_explained_in_ethereum_toml() -> None:
     """Each key that the loader knows appears in that file, with a comment on it or above its section."""
     text = (FOLDER / "ethereum.toml").read_text()
     source = (Path(__file__).parents[2] / "chains" / "networks.py").read_text()
+    source += (Path(__file__).parents[2] / "chains" / "network_markets.py").read_text()
     known = set(re.findall(r'table\.(?:text|texts|number|symbol|address|tables)\("(\w+)"', source))
     known |= set(re.findall(r'top\.(?:text|texts|number|tables)\("(\w+)"', source))
     known |= {"native", "rpc", "sequencer"}
@@ -104,6 +110,16 @@ AAVE = {
 }
 
 
+COIN = {"symbol": "USDC", "asset": USDC["address"], "decimals": 6}
+COMET = {"name": "cUSDCv3", "address": AAVE["address"], "base": COIN, "collateral": []}
+MANAGER = {
+    "protocol": "uniswap-v3",
+    "name": "UNI-V3",
+    "address": "0xC36442b4a4522E871399CD717aBDD847Ab11FE88",
+    "factory": "0x1F98431c8aD98523631AE4a59f267346ea31F984",
+}
+
+
 @pytest.mark.parametrize(
     ("raw", "words"),
     [
@@ -142,6 +158,14 @@ AAVE = {
         (changed("sequencer", value={"grace_s": 5}), "sequencer lacks the field 'address'"),
         (changed("tokens", 1, "layout", value="solidity:9/260"), "tokens[1].layout"),
         (changed("lending", value=[{**AAVE, "protocol": "aave"}]), "lending[0].protocol is 'aave'"),
+        (changed("comets", value=[{**COMET, "collateral": [COIN]}]), "comets[0].collateral names a symbol"),
+        (changed("comets", value=[{**COMET, "base": {**COIN, "asset": "0x12"}}]), "comets[0].base.asset"),
+        (changed("comets", value=[{**COMET, "base": 1}]), "comets[0].base"),
+        (changed("comets", value=[COMET, COMET]), "comets names 'USDC' twice"),
+        (changed("positions", value=[{**MANAGER, "protocol": "v4"}]), "positions[0].protocol is 'v4'"),
+        (changed("positions", value=[{**MANAGER, "factory": ""}]), "positions[0].factory"),
+        (changed("positions", value=[MANAGER, MANAGER]), "positions names 'UNI-V3' twice"),
+        (changed("positions", value=[{**MANAGER, "address": USDC["address"]}]), "token addresses names"),
         (changed("lending", value=[{**AAVE, "reserves": []}]), "lending[0].reserves is empty"),
         (changed("lending", value=[{**AAVE, "address": "0x12"}]), "lending[0].address"),
         (
