@@ -11,7 +11,7 @@ pub const ONE: u32 = 0;
 pub const MINUS_ONE: u32 = 1;
 
 /// One entry of a row: coefficient table position times wire.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Term {
     pub wire: u32,
     pub coef: u32,

@@ -11,7 +11,7 @@ use crate::circuit::{Circuit, Parts};
 use crate::error::{Error, Result};
 use crate::key::ProvingKey;
 use crate::verify::{self, Proof, VerifyingKey};
-use crate::{batch_verify, field, invalid, poseidon, prove, r1cs, setup, wtns};
+use crate::{batch_verify, field, invalid, poseidon, prove, python_ceremony, r1cs, setup, wtns};
 
 impl From<Error> for PyErr {
     fn from(error: Error) -> PyErr {
@@ -40,7 +40,7 @@ fn caught<T>(work: impl FnOnce() -> T) -> std::result::Result<T, String> {
 }
 
 /// Runs `work` without the interpreter lock; a panic becomes `RuntimeError`.
-fn guard<T: Send>(py: Python<'_>, work: impl FnOnce() -> Result<T> + Send) -> PyResult<T> {
+pub(crate) fn guard<T: Send>(py: Python<'_>, work: impl FnOnce() -> Result<T> + Send) -> PyResult<T> {
     match py.detach(|| caught(work)) {
         Ok(result) => result.map_err(PyErr::from),
         Err(reason) => Err(PyRuntimeError::new_err(format!(
@@ -63,8 +63,8 @@ type Csr<'a> = (&'a [u8], &'a [u8], &'a [u8]);
 
 /// A constraint system and the program that computes its witness.
 #[pyclass(name = "Circuit", module = "circuits._native", frozen)]
-struct PyCircuit {
-    inner: Circuit,
+pub(crate) struct PyCircuit {
+    pub(crate) inner: Circuit,
 }
 
 #[pymethods]
@@ -328,7 +328,8 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(alpha_beta, module)?)?;
     module.add_function(wrap_pyfunction!(verify_batch, module)?)?;
     module.add_function(wrap_pyfunction!(find_bad_proofs, module)?)?;
-    module.add_function(wrap_pyfunction!(py_verify, module)?)
+    module.add_function(wrap_pyfunction!(py_verify, module)?)?;
+    python_ceremony::register(module)
 }
 
 #[cfg(test)]

@@ -147,7 +147,7 @@ fn scalars(circuit: &Circuit, toxic: &Toxic) -> Result<Scalars> {
 
 /// first root^i (tau^order - 1) / (order (tau - first root^i)) for i < count: Lagrange values at tau of the domain of
 /// `order` points, of which first root^i are some.
-fn lagrange(first: Fr, root: Fr, count: usize, order: usize, tau: &Fr) -> Zeroizing<Vec<Fr>> {
+pub fn lagrange(first: Fr, root: Fr, count: usize, order: usize, tau: &Fr) -> Zeroizing<Vec<Fr>> {
     let order_element = Fr::from(order as u64);
     let vanishing = tau.pow([order as u64]) - Fr::ONE;
     let mut nodes = Vec::with_capacity(count);
@@ -181,7 +181,7 @@ fn columns(circuit: &Circuit, matrix: &Matrix, lagrange: &[Fr]) -> Zeroizing<Vec
     out
 }
 
-fn write_coefficients(circuit: &Circuit, out: &mut Writer) -> Result<()> {
+pub fn write_coefficients(circuit: &Circuit, out: &mut Writer) -> Result<()> {
     let factor = zkey::montgomery_factor();
     // In Montgomery form, c 2^256 is held as c 2^512: what the format stores.
     let stored: Vec<Vec<u8>> = circuit
