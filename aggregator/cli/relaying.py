@@ -17,10 +17,10 @@ from chains.relayer import (
     Intent,
     IntentStatus,
     Journal,
-    LocalSigner,
     Outcome,
     Relayer,
     RelayerSettings,
+    Signer,
     State,
     cancel,
     retry,
@@ -43,7 +43,7 @@ def send(
     settings: Settings,
     network: Network,
     call: Call,
-    signer: LocalSigner,
+    signer: Signer,
     *,
     relaying: RelayerSettings,
     yes: bool,
@@ -71,7 +71,7 @@ def journal_entries(
         return status(journal, key, unsettled=unsettled)
 
 
-def own_intent(entry: IntentStatus, signer: LocalSigner) -> Intent:
+def own_intent(entry: IntentStatus, signer: Signer) -> Intent:
     """The entry's intent; raises InputError when it was written down for another sender."""
     intent = entry.intent
     if intent.sender.lower() != signer.address.lower():
@@ -85,7 +85,7 @@ def retry_entry(
     settings: Settings,
     network: Network,
     intent: Intent,
-    signer: LocalSigner,
+    signer: Signer,
     *,
     relaying: RelayerSettings,
     yes: bool,
@@ -103,7 +103,7 @@ def cancel_entry(
     settings: Settings,
     network: Network,
     intent: Intent,
-    signer: LocalSigner,
+    signer: Signer,
     *,
     relaying: RelayerSettings,
     yes: bool,
@@ -128,7 +128,7 @@ def _journal_path(settings: Settings) -> Path:
 def _with_relayer(
     settings: Settings,
     network: Network,
-    signer: LocalSigner,
+    signer: Signer,
     relaying: RelayerSettings,
     label: str,
     work: Callable[[Relayer], Awaitable[Outcome]],

@@ -7,6 +7,7 @@ from chains.relayer.fees import FeeLimits, Fees
 from chains.relayer.journal import Attempt, Intent, Journal, Kind, State
 from chains.relayer.manage import IntentStatus, cancel, metrics, retry, status
 from chains.relayer.relayer import Relayer
+from chains.relayer.remote_signer import RemoteSigner
 from chains.relayer.settings import Finality, RelayerSettings
 from chains.relayer.signer import LocalSigner, SignedTransaction, Signer, load_signer
 
@@ -25,6 +26,7 @@ __all__ = [
     "Plan",
     "Relayer",
     "RelayerSettings",
+    "RemoteSigner",
     "SignedTransaction",
     "Signer",
     "State",

@@ -20,6 +20,7 @@ from aggregator.model.errors import KeyFileError
 from chains.rpc.bounded_json import load_bounded
 
 _HEX_KEY: Final = re.compile(r"(?:0x)?([0-9a-fA-F]{64})", re.ASCII)
+_ADDRESS: Final = re.compile(r"0x[0-9a-fA-F]{40}", re.ASCII)
 _READ_LIMIT: Final = 1 << 16
 _KEYSTORE_VERSION: Final = 3
 _KDF_MEMORY: Final = 1 << 30
@@ -40,7 +41,7 @@ class SignedTransaction:
 
 
 class Signer(Protocol):
-    """Anything that signs transactions of one address: a local key, later a remote or hardware signer."""
+    """Anything that signs transactions of one address: a key in memory, or a service before a KMS or an HSM."""
 
     @property
     def address(self) -> str:
@@ -72,12 +73,13 @@ class LocalSigner:
 
 def load_signer(
     reference: str, *, password: str | None = None, env: Mapping[str, str] = os.environ
-) -> LocalSigner:
+) -> Signer:
     """The signer behind a reference.
 
     Parameters:
-        reference: `file:PATH` (64 hex digits), `keystore:PATH` (encrypted JSON, Web3 Secret Storage version 3) or
-            `env:NAME` (64 hex digits in an environment variable).
+        reference: `file:PATH` (64 hex digits), `keystore:PATH` (encrypted JSON, Web3 Secret Storage version 3),
+            `env:NAME` (64 hex digits in an environment variable) or `remote:ADDRESS@env:NAME` (a signing service
+            that holds the key of ADDRESS; its URL is in an environment variable, or `file:PATH` in a file).
         password: for a keystore, `file:PATH` or `env:NAME`.
 
     Raises:
@@ -86,15 +88,34 @@ def load_signer(
     scheme, _, rest = reference.partition(":")
     if scheme == "keystore" and rest:
         return LocalSigner(_decrypt(Path(rest), password, env))
+    if scheme == "remote" and rest:
+        return _remote(rest, env)
     read = _SOURCES.get(scheme)
     if read is None or not rest:
         # The reference is not repeated: someone may have pasted the key itself.
-        raise KeyFileError("the signer is given as file:PATH, keystore:PATH or env:NAME; correct the setting")
+        raise KeyFileError(
+            "the signer is given as file:PATH, keystore:PATH, env:NAME or remote:ADDRESS@env:NAME; correct the setting"
+        )
     text, where = read(rest, env)
     found = _HEX_KEY.fullmatch(text.strip())
     if found is None or not 0 < int(found.group(1), 16) < _CURVE_ORDER:
         raise KeyFileError(f"{where} does not hold a secp256k1 key of 64 hex digits; check it")
     return LocalSigner(Account.from_key(bytes.fromhex(found.group(1))))
+
+
+def _remote(rest: str, env: Mapping[str, str]) -> Signer:
+    # Loaded here, so that a local key does not need the HTTP client.
+    from chains.relayer.remote_signer import RemoteSigner
+
+    address, _, where = rest.partition("@")
+    scheme, _, name = where.partition(":")
+    read = _SOURCES.get(scheme)
+    if read is None or not name or _ADDRESS.fullmatch(address) is None:
+        raise KeyFileError(
+            "a remote signer is given as remote:ADDRESS@env:NAME or @file:PATH; correct the setting"
+        )
+    url, _ = read(name, env)
+    return RemoteSigner(address, url.strip())
 
 
 def _decrypt(path: Path, password: str | None, env: Mapping[str, str]) -> LocalAccount:
