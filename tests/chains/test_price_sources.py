@@ -11,8 +11,11 @@ import pytest
 
 from aggregator.model.anchors import Finality
 from aggregator.model.errors import ConfigError, PriceError
+from aggregator.policy.build import build_policy
 from aggregator.policy.quotes import PriceQuote
+from aggregator.policy.spec import parse_spec
 from chains.anchors import take_anchor
+from chains.balances.uniswap import PairState, fair_share_price_e12
 from chains.devnet import Devnet
 from chains.network_feeds import FixedPrice, NavFeed, PythFeed, ReserveProof
 from chains.networks import Feed, Network, Sequencer, parse_network
@@ -30,7 +33,9 @@ from chains.oracles import (
 )
 from chains.rpc.values import parse_quantity
 from tests.chains.feeds import PRICE_ID, aggregator, next_phase, push, pyth
+from tests.chains.protocols import odd_tokens
 from tests.chains.scenes import network, token
+from tests.chains.test_uniswap import make_pair, swap_in
 
 E12 = 10**12
 DAY_S = 86_400
@@ -236,6 +241,56 @@ async def test_a_token_counts_only_while_its_reserve_covers_its_supply(net: Devn
 
 
 @pytest.mark.anvil
+async def test_shares_of_a_pair_are_priced_by_a_policy_build(net: Devnet) -> None:
+    """4,000,000 USD of USDC and WETH: the share's mark is the fair price; a trade against the pair does not move it."""
+    pair, usdc, weth = await make_pair(net)
+    described = network(
+        net, token(pair, "UNI", 18, "uniswap-v2"), token(usdc, "USDC", 6), token(weth, "WETH", 18)
+    )
+    text = POOL_SPEC.replace("CHAIN", described.chain)
+    marks = []
+    for sold in (0, 400_000 * 10**6):
+        if sold:
+            await swap_in(pair, usdc, sold)
+        rates = (await market_of(described)).rates
+        assert set(rates["UNI"].tokens) == {"USDC", "WETH"}
+        at = rates["UNI"].as_of
+        prices = {"USDC": PriceQuote(E12, at), "ETH": PriceQuote(2000 * E12, at)}
+        built = build_policy(parse_spec(text), prices, rates, as_of=at, epoch=1)
+        marks.append(built.by_symbol[f"UNI@{described.chain}"].mark_e12)
+        reserve0, reserve1, _ = await pair.read("getReserves")
+        (supply,) = await pair.read("totalSupply")
+        first = int(str((await pair.read("token0"))[0]), 16) == int(usdc.address, 16)
+        ours, decimals = ((E12, 2000 * E12), (6, 18)) if first else ((2000 * E12, E12), (18, 6))
+        exact = fair_share_price_e12(PairState(reserve0, reserve1, supply, 0), *ours, *decimals)
+        assert exact - 10**4 <= marks[-1] <= exact
+        assert abs(marks[-1] * supply // 10**30 - 4_000_000) <= 400_000 * 3 // 1000
+    assert 0 <= marks[1] - marks[0] < marks[0] * 3 // 10_000
+    stranger = network(net, token(pair, "UNI", 18, "uniswap-v2"), token(usdc, "USDC", 6))
+    market = await market_of(stranger)
+    assert "UNI" not in market.rates
+    assert "which the network file does not list" in str(market.problems[0])
+
+
+@pytest.mark.anvil
+async def test_a_vault_that_says_too_much_has_no_rate(net: Devnet) -> None:
+    """A share that converts to more than its part of the vault's assets is not priced."""
+    coin = await net.deploy("TestToken", "C", "C", 6)
+    vault = await net.deploy_artifact(odd_tokens()["InflatedVault"], coin)
+    funder = net.accounts[0].address
+    await coin.send("mint", funder, 10**9)
+    await coin.send("approve", vault, 10**9)
+    await vault.send("deposit", 10**9, funder)
+    described = network(net, token(vault, "V", 6, "erc4626"))
+    assert (await market_of(described)).rates["V"].rate_e12 == E12
+    for inflation, words in ((10**18 + 10**13, "more than its part of the 1000000000"), (0, "it is 0e-12")):
+        await vault.send("inflate", inflation)
+        market = await market_of(described)
+        assert "V" not in market.rates
+        assert words in str(market.problems[0])
+
+
+@pytest.mark.anvil
 async def test_a_stale_reserve_holds_nothing(net: Devnet) -> None:
     fund = await net.deploy("TestToken", "TBILL", "TBILL", 6)
     price = await net.deploy("TestPriceFeed", "TBILL / USD", 8, 1_00000000)
@@ -275,6 +330,40 @@ async def test_a_sequencer_that_is_down_takes_every_kind_of_source_with_it(net: 
     assert all("is down since" in str(problem) for problem in market.problems)
 
 
+POOL_SPEC = """
+schema = "counterfoil/policy-spec/1"
+name = "pools"
+publisher = "tests"
+lifetime_s = 60
+scan_factor_im = 1.2
+scan_factor_mm = 1.0
+stale_debt_margin = 0.1
+max_position_usd = 1_000_000_000
+[chains."CHAIN"]
+addon_im = 0
+addon_mm = 0
+[[assets]]
+name = "USDC"
+chains = ["CHAIN"]
+long_tiers = [{ im = 0.01, mm = 0.01 }]
+[[assets]]
+name = "ETH"
+chains = ["CHAIN"]
+long_tiers = [{ im = 0.1, mm = 0.1 }]
+[[wrappers]]
+name = "WETH"
+asset = "ETH"
+fixed_rate = 1
+chains = ["CHAIN"]
+addon_im = 0
+addon_mm = 0
+[[pools]]
+name = "UNI"
+tokens = ["USDC", "WETH"]
+chains = ["CHAIN"]
+addon_im = 0.05
+addon_mm = 0.05
+"""
 FILE: dict[str, Any] = {
     "name": "x",
     "chain_id": 5,
