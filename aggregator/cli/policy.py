@@ -128,6 +128,7 @@ def build(
         resolved = resolve(rules, files, spots, as_of=as_of, previous=before)
         for estimate in resolved.notes:
             settings.note(estimate)
+        zeroed: dict[str, str] = {}
         made = build_policy(
             resolved.applied(rules),
             market.prices,
@@ -135,7 +136,10 @@ def build(
             as_of=as_of,
             epoch=number,
             zero_stale_collateral=zero_stale,
+            zeroed=zeroed,
         )
+        for what, why in zeroed.items():
+            settings.note(f"values no collateral: {what} ({why})")
         document = encode_policy(made)
         root = policy_root(made)
         if out is not None:
@@ -148,7 +152,8 @@ def build(
         render_summary(console, made, root)
         console.print(f"Stored as {key}. Next: counterfoil health SNAPSHOT --policy {key}")
 
-    settings.show({"id": key, **_summary(made, root), "estimates": list(resolved.notes)}, render)
+    data = {"id": key, **_summary(made, root), "estimates": list(resolved.notes), "zeroed": zeroed}
+    settings.show(data, render)
 
 
 def _last(store: Store, name: str) -> Policy | None:
