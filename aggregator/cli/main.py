@@ -24,6 +24,7 @@ COMMANDS = {
     "proof": ("aggregator.cli.proof:proof", "Make and verify proofs of excess."),
     "relay": ("aggregator.cli.relay:relay", "Bring bundles onto a chain."),
     "venue": ("aggregator.cli.venue:venue", "Check accounts and pledge margin as a venue."),
+    "serve": ("aggregator.cli.serve:serve", "Serve all this over HTTP, and the dashboard."),
 }
 
 

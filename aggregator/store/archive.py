@@ -27,14 +27,6 @@ class ChainNodes:
 
 
 @dataclass(frozen=True, slots=True)
-class PolicySource:
-    """What a policy was built from: its spec (TOML) and the quotes as JSON (`aggregator.service.sources`)."""
-
-    spec: str
-    quotes: str
-
-
-@dataclass(frozen=True, slots=True)
 class Valuation:
     """A snapshot valued under a policy; `document` is the JSON of a point of the account's history."""
 
@@ -100,29 +92,22 @@ class ArchiveRecords(Connected):
             found.update({row["hash"]: bytes(row["node"]) for row in self._rows(query)})
         return tuple(sorted(found[key] for key in hashes))
 
-    def add_policy_source(self, policy: str, source: PolicySource) -> None:
-        """Keep what a stored policy was built from; the first one stays."""
-        table = schema.policy_sources
+    def add_policy_inputs(self, policy: str, document: bytes) -> None:
+        """Keep what a stored policy was built from (`aggregator.policy.inputs`); the first one stays."""
+        table = schema.policy_inputs
         with self._transaction() as connection:
             if connection.execute(sa.select(table.c.policy).where(table.c.policy == policy)).first() is None:
-                connection.execute(
-                    table.insert().values(policy=policy, spec=source.spec, quotes=source.quotes)
-                )
+                connection.execute(table.insert().values(policy=policy, document=document.decode()))
 
-    def policy_source(self, policy: str) -> PolicySource:
-        """What a policy was built from; raises NotFoundError when that was not kept."""
-        table = schema.policy_sources
-        row = self._row(sa.select(table).where(table.c.policy == policy))
-        if row is None:
-            raise NotFoundError(
-                f"the prices that policy {policy} was built from are not stored; build it here: "
-                "counterfoil policy build"
-            )
-        return PolicySource(row["spec"], row["quotes"])
+    def policy_inputs(self, policy: str) -> bytes | None:
+        """What a policy was built from, None when that was not kept."""
+        table = schema.policy_inputs
+        row = self._row(sa.select(table.c.document).where(table.c.policy == policy))
+        return None if row is None else str(row["document"]).encode()
 
-    def has_source(self, policies: Sequence[str]) -> set[str]:
-        """Those of `policies` whose source is kept."""
-        table = schema.policy_sources
+    def has_inputs(self, policies: Sequence[str]) -> set[str]:
+        """Those of `policies` of which it is kept what they were built from."""
+        table = schema.policy_inputs
         return {
             r["policy"] for r in self._rows(sa.select(table.c.policy).where(table.c.policy.in_(policies)))
         }

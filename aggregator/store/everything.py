@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from aggregator.store.archive import ArchiveRecords
 from aggregator.store.callers import CallerRecords
+from aggregator.store.listing import ListingRecords
 from aggregator.store.records import Records
 from aggregator.store.work import WorkRecords
 
 
-class AllRecords(Records, ArchiveRecords, WorkRecords, CallerRecords):
+class AllRecords(Records, ListingRecords, ArchiveRecords, WorkRecords, CallerRecords):
     """A holder's documents, what proves and values them, work under way, and callers."""

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from aggregator.model.errors import InputError
+from aggregator.model.errors import ConflictError, InputError
 from aggregator.store.database import Store
 from aggregator.store.keyfile import new_holder_key, read_holder_key, write_secret
-from aggregator.store.records import Account, check_account_name
+from aggregator.store.records import Account, Records, check_account_name
 from circuits.hashing import account_id
 
 HOME_VARIABLE: Final = "COUNTERFOIL_HOME"
@@ -41,6 +41,11 @@ class Home:
 
     def store(self) -> Store:
         """Open the store, making the directories at first use. Raises InputError."""
+        self.prepare()
+        return Store(f"sqlite:///{self.database}", str(self.database))
+
+    def prepare(self) -> None:
+        """Make the directories when they are absent; raises InputError."""
         try:
             for directory in (self.root, self.keys):
                 directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -48,10 +53,9 @@ class Home:
             raise InputError(
                 f"the home {self.root} cannot be made ({error.strerror}); give another with --home"
             ) from error
-        return Store(f"sqlite:///{self.database}", str(self.database))
 
     def create_account(
-        self, store: Store, name: str, *, sub_account: int, key_file: Path | None, now: int
+        self, store: Records, name: str, *, sub_account: int, key_file: Path | None, now: int
     ) -> Account:
         """Make an account, with a new key unless `key_file` names the holder's own.
 
@@ -65,7 +69,7 @@ class Home:
             )
         path = key_file.absolute() if key_file is not None else self.keys / f"{name}.key"
         if any(account.name == name for account in store.accounts()):
-            raise InputError(f"account {name!r} exists; choose another name")
+            raise ConflictError(f"account {name!r} exists; choose another name")
         key = read_holder_key(path) if key_file is not None else new_holder_key()
         account = Account(
             name=name,

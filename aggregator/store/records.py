@@ -9,6 +9,7 @@ import hashlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -120,6 +121,10 @@ class Records(Connected):
             if account.name == name:
                 return account
         raise NotFoundError(f"there is no account {name!r}; run: counterfoil account create {name}")
+
+    def key_file(self, name: str) -> Path:
+        """Where an account's holder key lies; raises NotFoundError."""
+        return Path(self.account(name).key_file)
 
     def accounts(self) -> list[Account]:
         """All accounts, by name."""

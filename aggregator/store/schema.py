@@ -90,12 +90,11 @@ bundles = Table(
     Column("document", Text, nullable=False),
 )
 
-policy_sources = Table(
-    "policy_sources",
+policy_inputs = Table(
+    "policy_inputs",
     metadata,
     Column("policy", String(18), ForeignKey("policies.id"), primary_key=True),
-    Column("spec", Text, nullable=False),
-    Column("quotes", Text, nullable=False),
+    Column("document", Text, nullable=False),
 )
 
 evidence_nodes = Table(

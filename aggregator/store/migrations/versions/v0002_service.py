@@ -23,10 +23,9 @@ def upgrade() -> None:
 
 def _documents() -> None:
     op.create_table(
-        "policy_sources",
+        "policy_inputs",
         sa.Column("policy", sa.String(18), sa.ForeignKey("policies.id"), primary_key=True),
-        sa.Column("spec", sa.Text, nullable=False),
-        sa.Column("quotes", sa.Text, nullable=False),
+        sa.Column("document", sa.Text, nullable=False),
     )
     op.create_table(
         "evidence_nodes",

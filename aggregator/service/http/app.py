@@ -1,0 +1,143 @@
+"""Puts the service together: opens it, serves it, and ends it without losing anything."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+from collections.abc import AsyncIterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+from aiohttp import web
+
+from aggregator.model.errors import ConfigError
+from aggregator.service.http import accounts, health, system, venues
+from aggregator.service.http.edge import add_headers, edge, log
+from aggregator.service.http.operations import BY_ROUTE, Handler, add_routes
+from aggregator.service.http.service import SERVICE, Service
+from aggregator.service.networks import chosen_networks
+from aggregator.service.settings import ServiceSettings, check_settings
+from aggregator.store import Home
+from aggregator.store.asynchronous import AsyncStore
+from aggregator.web.static_files import add_pages
+
+SHUTDOWN_S: Final = 10.0
+
+HANDLERS: Final[Mapping[str, Handler]] = {
+    "getInfo": system.get_info,
+    "getLive": system.get_live,
+    "getReady": system.get_ready,
+    "getMetrics": system.get_metrics,
+    "getOpenapi": system.get_openapi,
+    "verifyBundle": venues.verify_bundle,
+    "listVenues": venues.list_venues,
+    "listVerificationKeys": venues.list_keys,
+    "listPolicies": venues.list_policies,
+    "getPolicy": venues.get_policy,
+    "listAccounts": accounts.list_accounts,
+    "createAccount": accounts.create_account,
+    "getAccount": accounts.get_account,
+    "listLinks": accounts.list_links,
+    "createLink": accounts.create_link,
+    "getLinkMessage": accounts.get_link_message,
+    "getHealth": health.get_health,
+}
+"""What does each operation of openapi.json."""
+
+
+def store_url(settings: ServiceSettings, home: Home, environment: Mapping[str, str]) -> tuple[str, str]:
+    """The SQLAlchemy URL of the store, and how messages call it (never with a password). Raises ConfigError."""
+    url, variable = settings.text("store", "url"), settings.text("store", "url_variable")
+    if variable:
+        url = environment.get(variable, "")
+        if not url:
+            raise ConfigError(f"the variable {variable} of store.url_variable is not set; set it")
+    if not url:
+        return f"sqlite+aiosqlite:///{home.database}", str(home.database)
+    scheme, mark, rest = url.partition("://")
+    if not mark or scheme not in ("postgresql", "postgres", "postgresql+psycopg"):
+        raise ConfigError("store.url is not a PostgreSQL URL; write postgresql://user@host/database")
+    return f"postgresql+psycopg://{rest}", "of store.url"
+
+
+@contextlib.asynccontextmanager
+async def open_service(settings: ServiceSettings, home: Home) -> AsyncIterator[Service]:
+    """A service with its store open; everything is closed at the end. Raises ConfigError and InputError."""
+    check_settings(settings)
+    home.prepare()
+    url, where = store_url(settings, home, os.environ)
+    networks = chosen_networks(settings.texts("data", "networks"))
+    store = await AsyncStore.open(url, where)
+    threads = ThreadPoolExecutor(settings.number("workers", "threads"), thread_name_prefix="compute")
+    try:
+        yield Service(settings, home, store, networks, threads)
+    finally:
+        threads.shutdown(wait=True, cancel_futures=True)
+        await store.close()
+
+
+def make_app(service: Service) -> web.Application:
+    """The application that serves `service`."""
+    app = web.Application(
+        middlewares=[edge], client_max_size=service.settings.number("http", "max_body_bytes")
+    )
+    app[SERVICE] = service
+    app[BY_ROUTE] = {}
+    add_routes(app, service, HANDLERS)
+    add_pages(app)
+    app.on_response_prepare.append(add_headers)
+    return app
+
+
+async def serve(settings: ServiceSettings, home: Home, ready: asyncio.Future[str] | None = None) -> None:
+    """Serve until SIGTERM or SIGINT; `ready` is told the base URL.
+
+    Raises ConfigError, InputError, and OSError when the address cannot be listened on.
+    """
+    async with open_service(settings, home) as service:
+        runner = web.AppRunner(make_app(service), access_log=None, shutdown_timeout=SHUTDOWN_S)
+        await runner.setup()
+        try:
+            host = settings.text("http", "host")
+            site = web.TCPSite(runner, host, settings.number("http", "port"))
+            await site.start()
+            base = f"http://{_bracketed(host)}:{runner.addresses[0][1]}"
+            if ready is not None:
+                ready.set_result(base)
+            log.info("listening", extra={"fields": {"url": base}})
+            await _until_told_to_end()
+            service.stopping = True
+            log.info("ending")
+        finally:
+            await runner.cleanup()
+
+
+async def _until_told_to_end() -> None:
+    told = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told.set)
+    try:
+        await told.wait()
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def log_to_stderr() -> None:
+    """Write the service's log as JSON lines."""
+    from aggregator.service.http.edge import JsonLines
+
+    handler = logging.StreamHandler()
+    handler.setFormatter(JsonLines())
+    logger = logging.getLogger("counterfoil")
+    logger.handlers[:] = [handler]
+    logger.setLevel(logging.INFO)
+    logger.propagate = False

@@ -1,0 +1,94 @@
+"""Parsed documents by id, kept while they are in use: a document never changes under its id."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from threading import Lock
+from typing import Final, Generic, TypeVar
+
+from aggregator.margin import positions_by_id
+from aggregator.model.policy import Policy
+from aggregator.model.snapshot import Snapshot, parse_snapshot
+from aggregator.policy import parse_policy
+from aggregator.store.everything import AllRecords
+from aggregator.store.listing import SnapshotRow, StoredPolicy
+
+T = TypeVar("T")
+POLICIES: Final = 16
+SNAPSHOTS: Final = 256
+
+
+class Kept(Generic[T]):
+    """The values used last, at most `size` of them; safe between threads."""
+
+    def __init__(self, size: int) -> None:
+        """Empty at first."""
+        self._size = size
+        self._values: OrderedDict[str, T] = OrderedDict()
+        self._lock = Lock()
+
+    def get(self, key: str) -> T | None:
+        """The value of `key` if it is kept."""
+        with self._lock:
+            value = self._values.get(key)
+            if value is not None:
+                self._values.move_to_end(key)
+            return value
+
+    def put(self, key: str, value: T) -> T:
+        """Keep a value and return it."""
+        with self._lock:
+            self._values[key] = value
+            self._values.move_to_end(key)
+            while len(self._values) > self._size:
+                self._values.popitem(last=False)
+        return value
+
+    def made(self, key: str, make: Callable[[], T]) -> T:
+        """The value of `key`, made when it is not kept."""
+        value = self.get(key)
+        return self.put(key, make()) if value is None else value
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A snapshot of an account beside the policy to value it under."""
+
+    row: SnapshotRow
+    snapshot: Snapshot
+    stored_policy: StoredPolicy
+    policy: Policy
+
+    @property
+    def positions(self) -> dict[int, int]:
+        """Quantities in 1e-8 by instrument id; raises InputError for one that the policy does not price."""
+        return positions_by_id(self.policy, self.snapshot.positions)
+
+
+class Library:
+    """Parses each stored document once."""
+
+    def __init__(self) -> None:
+        """Empty at first."""
+        self._policies: Kept[Policy] = Kept(POLICIES)
+        self._snapshots: Kept[Snapshot] = Kept(SNAPSHOTS)
+
+    def policy(self, stored: StoredPolicy) -> Policy:
+        """The policy of a stored document, checked against W1-W7 once."""
+        return self._policies.made(stored.id, lambda: parse_policy(stored.document))
+
+    def snapshot(self, key: str, records: AllRecords) -> Snapshot:
+        """The snapshot of an id."""
+        return self._snapshots.made(key, lambda: parse_snapshot(records.snapshot(key).document))
+
+    def case(self, records: AllRecords, account: str, snapshot: str | None, policy: str | None) -> Case:
+        """An account's snapshot (its newest unless named) beside a policy (the newest unless named).
+
+        Raises NotFoundError.
+        """
+        records.account(account)
+        row = records.snapshot_row(account, snapshot)
+        stored = records.find_policy(policy)
+        return Case(row, self.snapshot(row.id, records), stored, self.policy(stored))

@@ -1,0 +1,1 @@
+"""The dashboard: static pages over the service's interface."""
