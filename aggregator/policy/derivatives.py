@@ -6,6 +6,7 @@ holds one cannot be valued until the price is back, and is told so by name.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 
@@ -17,7 +18,7 @@ from aggregator.model.policy import Addon, InstrumentKind
 from aggregator.model.units import QUANTITY_SCALE, RATE_SCALE
 from aggregator.policy.draft import ClassContext, Draft, addon_of, to_e12, to_risk_e12
 from aggregator.policy.quotes import Quotes
-from aggregator.policy.spec import Expiries, FutureSpec, OptionSpec, PerpSpec
+from aggregator.policy.spec import Expiries, FutureSpec, OptionSpec, PerpSpec, PolicySpec
 from aggregator.risk.arrays import future_array, option_arrays, perp_array
 from aggregator.risk.market import Market
 from aggregator.risk.scenarios import Scenario
@@ -32,6 +33,22 @@ def expiry_dates(expiries: Expiries, as_of: int) -> list[date]:
     """All expiry dates in order, those counted in days from the UTC date of `as_of` included."""
     today = datetime.fromtimestamp(as_of, UTC).date()
     return sorted({*expiries.dates, *(today + timedelta(days=d) for d in expiries.days)})
+
+
+def with_dates(spec: PolicySpec, as_of: int) -> PolicySpec:
+    """The spec with expiries counted in days turned into the dates they are on the UTC day of `as_of`.
+
+    Policies that are built from it at different times, also on either side of midnight, list the same instruments.
+    """
+
+    def fixed(expiries: Expiries) -> Expiries:
+        return Expiries(tuple(expiry_dates(expiries, as_of)), ())
+
+    return replace(
+        spec,
+        futures=tuple(replace(one, expiries=fixed(one.expiries)) for one in spec.futures),
+        options=tuple(replace(one, expiries=fixed(one.expiries)) for one in spec.options),
+    )
 
 
 def years_to(expiry: date, as_of: int) -> float:

@@ -14,6 +14,7 @@ from aggregator.fixed import parse_decimal
 from aggregator.model.errors import ConfigError, InputError
 from aggregator.model.policy import Level
 from aggregator.model.strictjson import JsonObject
+from aggregator.policy.derivatives import with_dates
 from aggregator.policy.spec import PolicySpec, parse_spec
 from aggregator.service.venue_file import parse_usd
 from aggregator.store import read_whole
@@ -78,7 +79,10 @@ class DemoConfig:
 
 
 def load_demo(path: Path, now: int) -> DemoConfig:
-    """The demo's parameters; dates of positions count from the UTC day of `now`. Raises ConfigError."""
+    """The demo's parameters; dates of positions and of the policy count from the UTC day of `now`.
+
+    They are fixed here, once, so that a demo that runs over midnight keeps its instruments. Raises ConfigError.
+    """
     try:
         raw = tomllib.loads(read_whole(path, "the demo's configuration").decode())
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
@@ -97,7 +101,7 @@ def load_demo(path: Path, now: int) -> DemoConfig:
         return _position(value, where, now)
 
     return DemoConfig(
-        spec=parse_spec(read_whole(spec_path, "the policy spec").decode(), str(spec_path)),
+        spec=with_dates(parse_spec(read_whole(spec_path, "the policy spec").decode(), str(spec_path)), now),
         level=Level[level],
         amount_e6=_usd(fields, "amount_usd"),
         first_pledge_e6=_usd(fields, "first_pledge_usd"),

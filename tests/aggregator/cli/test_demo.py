@@ -11,7 +11,10 @@ from aggregator.cli.demo import refusals
 from aggregator.cli.demo.config import DEFAULT_FILE, load_demo
 from aggregator.cli.demo.stage import DemoFailedError, Stage
 from aggregator.cli.framework import Settings
+from aggregator.fixed import parse_decimal
 from aggregator.model.errors import CannotProveError, ConfigError, ProofRefusedError
+from aggregator.policy.build import build_policy
+from aggregator.policy.quotes import PriceQuote, RateQuote
 from tests.aggregator.cli.conftest import Invoke
 
 REFUSED = [
@@ -55,6 +58,21 @@ def test_the_demo_shows_the_tables_and_fails_when_a_bundle_is_not_refused(
     assert re.search(r"eip155:31337001 .* ETH .* proven", result.out)
     assert re.search(r"ETH-PERP .* called", result.out)
     assert "\x1b[" not in result.out
+
+
+def test_a_demo_over_midnight_keeps_its_instruments() -> None:
+    """Loaded five seconds before midnight UTC, built after it: every position is still listed."""
+    midnight = 1_800_057_600
+    assert midnight % 86_400 == 0
+    config = load_demo(DEFAULT_FILE, midnight - 5)
+    prices = {n: PriceQuote(parse_decimal(p, 12), midnight) for n, p in config.prices.items()}
+    rates = {n: RateQuote(parse_decimal(r, 12), midnight) for n, r in config.rates.items()}
+    built = [
+        build_policy(config.spec, prices, rates, as_of=at, epoch=1) for at in (midnight - 5, midnight + 5)
+    ]
+    assert built[0].by_symbol.keys() == built[1].by_symbol.keys()
+    assert all(position.market in built[1].by_symbol for position in config.positions)
+    assert len([p for p in config.positions if p.market.count("-") > 1]) == 2
 
 
 def test_a_refusal_for_another_reason_is_a_failure() -> None:
