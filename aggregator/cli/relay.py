@@ -8,8 +8,7 @@ import click
 
 from aggregator.cli.documents import read_document
 from aggregator.cli.framework import Settings, pass_settings, settings_options
-from aggregator.cli.networks import chosen_networks, network_of, networks_option
-from aggregator.cli.signing import signing_options
+from aggregator.cli.signing import Sending, journal_option, sending_options
 
 
 @click.group()
@@ -19,29 +18,19 @@ def relay() -> None:
 
 @relay.command()
 @click.argument("document", metavar="BUNDLE")
-@signing_options
-@networks_option
+@sending_options
 @settings_options
 @pass_settings
-def submit(
-    settings: Settings,
-    document: str,
-    signer: str,
-    password: str | None,
-    confirmations: int | None,
-    timeout: int,
-    yes: bool,
-    network_paths: tuple[str, ...],
-) -> None:
+def submit(settings: Settings, document: str, sending: Sending) -> None:
     """Submit BUNDLE (a file, an id in the store, or an account's name for its newest one) to its registry.
 
     Anyone may submit a bundle. It is tried first; what the registry would refuse is not sent. The same
     statement is never sent twice, and a submission that was interrupted goes on where it stood.
     """
-    from aggregator.cli.relaying import outcome_json, relay_settings, render_outcome, send
+    from aggregator.cli.relaying import outcome_json, render_outcome, send
     from aggregator.model.errors import ExpiredError
     from aggregator.service.submission import submission_of
-    from chains.relayer import load_signer, submission_call
+    from chains.relayer import submission_call
     from circuits.bundle import parse_bundle
 
     bundle = parse_bundle(read_document(settings, "bundle", document))
@@ -50,28 +39,22 @@ def submit(
     if context.expiry < now:
         raise ExpiredError(f"the proof expired {now - context.expiry} s ago; make a fresh one")
     call = submission_call(submission_of(bundle), context.chain_id, context.registry)
-    outcome = send(
-        settings,
-        network_of(chosen_networks(network_paths), f"eip155:{context.chain_id}"),
-        call,
-        load_signer(signer, password=password),
-        relaying=relay_settings(confirmations, timeout),
-        yes=yes,
-    )
+    outcome = send(settings, sending, context.chain_id, call)
     settings.show(outcome_json(outcome), lambda console: render_outcome(console, outcome))
 
 
 @relay.command()
 @click.argument("key", required=False)
 @click.option("--unsettled", is_flag=True, help="Only those on which something may still happen.")
+@journal_option
 @settings_options
 @pass_settings
-def status(settings: Settings, key: str | None, unsettled: bool) -> None:
-    """Show what was signed and sent from this home, or only the entry KEY. No chain is asked."""
+def status(settings: Settings, key: str | None, unsettled: bool, journal: str | None) -> None:
+    """Show what is in the journal, or only the entry KEY: what was signed, sent and included. No chain is asked."""
     from aggregator.cli.relay_views import render_status, status_json
     from aggregator.cli.relaying import journal_entries
 
-    entries = journal_entries(settings, key, unsettled=unsettled)
+    entries = journal_entries(settings, journal, key, unsettled=unsettled)
     settings.show(
         [status_json(entry) for entry in entries],
         lambda console: render_status(console, entries, in_full=key is not None),
@@ -79,21 +62,23 @@ def status(settings: Settings, key: str | None, unsettled: bool) -> None:
 
 
 @relay.command()
-@click.argument("key")
-@signing_options
-@networks_option
+@journal_option
 @settings_options
 @pass_settings
-def retry(
-    settings: Settings,
-    key: str,
-    signer: str,
-    password: str | None,
-    confirmations: int | None,
-    timeout: int,
-    yes: bool,
-    network_paths: tuple[str, ...],
-) -> None:
+def metrics(settings: Settings, journal: str | None) -> None:
+    """Print the journal as Prometheus metrics: entries by chain and state, the oldest unsettled, alerts."""
+    from aggregator.cli.relaying import journal_metrics
+
+    text = journal_metrics(settings, journal)
+    settings.show({"metrics": text}, lambda _console: click.echo(text, nl=False))
+
+
+@relay.command()
+@click.argument("key")
+@sending_options
+@settings_options
+@pass_settings
+def retry(settings: Settings, key: str, sending: Sending) -> None:
     """Make the failed or replaced entry KEY anew, or go on with one that is not settled.
 
     The signer must be the one that KEY was written down for. An entry that is final stays as it is.
@@ -102,44 +87,24 @@ def retry(
         journal_entries,
         outcome_json,
         own_intent,
-        relay_settings,
         render_retry,
         retry_entry,
     )
-    from chains.relayer import load_signer
 
-    (entry,) = journal_entries(settings, key)
-    wallet = load_signer(signer, password=password)
-    intent = own_intent(entry, wallet)
-    outcome = retry_entry(
-        settings,
-        network_of(chosen_networks(network_paths), f"eip155:{intent.chain_id}"),
-        intent,
-        wallet,
-        relaying=relay_settings(confirmations, timeout),
-        yes=yes,
-    )
+    (entry,) = journal_entries(settings, sending.journal, key)
+    intent = own_intent(entry, sending.wallet())
+    outcome = retry_entry(settings, sending, intent)
     settings.show(
-        {**outcome_json(outcome), "key": key}, lambda console: render_retry(console, outcome, yes=yes)
+        {**outcome_json(outcome), "key": key}, lambda console: render_retry(console, outcome, yes=sending.yes)
     )
 
 
 @relay.command()
 @click.argument("key")
-@signing_options
-@networks_option
+@sending_options
 @settings_options
 @pass_settings
-def cancel(
-    settings: Settings,
-    key: str,
-    signer: str,
-    password: str | None,
-    confirmations: int | None,
-    timeout: int,
-    yes: bool,
-    network_paths: tuple[str, ...],
-) -> None:
+def cancel(settings: Settings, key: str, sending: Sending) -> None:
     """Give the unsettled entry KEY up: its nonce is spent on a transaction that does nothing.
 
     Which of the two gets into the chain only the chain tells. Without --yes it is only said what would be done.
@@ -149,23 +114,13 @@ def cancel(
         journal_entries,
         outcome_json,
         own_intent,
-        relay_settings,
         render_cancel,
     )
-    from chains.relayer import load_signer
 
-    (entry,) = journal_entries(settings, key)
-    wallet = load_signer(signer, password=password)
-    intent = own_intent(entry, wallet)
-    outcome = cancel_entry(
-        settings,
-        network_of(chosen_networks(network_paths), f"eip155:{intent.chain_id}"),
-        intent,
-        wallet,
-        relaying=relay_settings(confirmations, timeout),
-        yes=yes,
-    )
+    (entry,) = journal_entries(settings, sending.journal, key)
+    intent = own_intent(entry, sending.wallet())
+    outcome = cancel_entry(settings, sending, intent)
     settings.show(
-        {**outcome_json(outcome), "key": key, "cancelled": yes and outcome.state.without_effect},
-        lambda console: render_cancel(console, outcome, yes=yes),
+        {**outcome_json(outcome), "key": key, "cancelled": sending.yes and outcome.state.without_effect},
+        lambda console: render_cancel(console, outcome, yes=sending.yes),
     )

@@ -8,21 +8,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from aggregator.cli.framework import Settings
+from aggregator.cli.signing import Sending, journal_location
 from aggregator.cli.tables import sentence_case
 from aggregator.model.errors import InputError, TransactionError
-from chains.networks import Network
 from chains.relayer import (
     Call,
-    Finality,
     Intent,
     IntentStatus,
     Journal,
     Outcome,
     Relayer,
-    RelayerSettings,
     Signer,
     State,
     cancel,
+    metrics,
     retry,
     status,
 )
@@ -34,41 +33,33 @@ if TYPE_CHECKING:
 WEI_DIGITS: Final = 18
 
 
-def relay_settings(confirmations: int | None, timeout_s: int) -> RelayerSettings:
-    """Settings of a relayer from the options."""
-    return RelayerSettings(finality=Finality(confirmations), timeout_s=timeout_s)
-
-
-def send(
-    settings: Settings,
-    network: Network,
-    call: Call,
-    signer: Signer,
-    *,
-    relaying: RelayerSettings,
-    yes: bool,
-) -> Outcome:
-    """Try and price `call`, and with `yes` sign it once and follow it until it is final.
+def send(settings: Settings, sending: Sending, chain_id: int, call: Call) -> Outcome:
+    """Try and price `call`, and with --yes sign it once and follow it until it is final.
 
     Raises ProofRefusedError, ExpiredError or TransactionError with the contract's reason, and ChainError.
     """
     with settings.home.store():
         pass
     return _with_relayer(
-        settings, network, signer, relaying, call.label, lambda relayer: relayer.relay(call, yes=yes)
+        settings, sending, chain_id, call.label, lambda relayer: relayer.relay(call, yes=sending.yes)
     )
 
 
 def journal_entries(
-    settings: Settings, key: str | None = None, *, unsettled: bool = False
+    settings: Settings, journal: str | None, key: str | None = None, *, unsettled: bool = False
 ) -> list[IntentStatus]:
-    """What is in the home's journal, or the one entry of `key`; nothing is made and no chain is asked.
+    """What is in the journal, or the one entry of `key`; nothing is made and no chain is asked.
 
     Raises InputError when there is no entry of that key.
     """
-    path = _journal_path(settings)
-    with Journal(path if path.exists() else Path(":memory:")) as journal:
-        return status(journal, key, unsettled=unsettled)
+    with _reading(settings, journal) as opened:
+        return status(opened, key, unsettled=unsettled)
+
+
+def journal_metrics(settings: Settings, journal: str | None) -> str:
+    """The journal in the Prometheus text format; nothing is made."""
+    with _reading(settings, journal) as opened:
+        return metrics(opened)
 
 
 def own_intent(entry: IntentStatus, signer: Signer) -> Intent:
@@ -81,69 +72,56 @@ def own_intent(entry: IntentStatus, signer: Signer) -> Intent:
     return intent
 
 
-def retry_entry(
-    settings: Settings,
-    network: Network,
-    intent: Intent,
-    signer: Signer,
-    *,
-    relaying: RelayerSettings,
-    yes: bool,
-) -> Outcome:
-    """Try and price what is written down in `intent`, and with `yes` bring it about. Raises as `send`."""
+def retry_entry(settings: Settings, sending: Sending, intent: Intent) -> Outcome:
+    """Try and price what is written down in `intent`, and with --yes bring it about. Raises as `send`."""
     call = Call(intent.key, intent.target, intent.data, intent.label, intent.fingerprint, intent.expires_at)
 
     async def work(relayer: Relayer) -> Outcome:
-        return await retry(relayer, intent.key) if yes else await relayer.relay(call)
+        return await retry(relayer, intent.key) if sending.yes else await relayer.relay(call)
 
-    return _with_relayer(settings, network, signer, relaying, intent.label, work)
+    return _with_relayer(settings, sending, intent.chain_id, intent.label, work)
 
 
-def cancel_entry(
-    settings: Settings,
-    network: Network,
-    intent: Intent,
-    signer: Signer,
-    *,
-    relaying: RelayerSettings,
-    yes: bool,
-) -> Outcome:
-    """Give `intent` up with `yes`, else only see that this is possible still.
+def cancel_entry(settings: Settings, sending: Sending, intent: Intent) -> Outcome:
+    """Give `intent` up with --yes, else only see that this is possible still.
 
     Raises TransactionError when it is settled or in a block, or cannot be outbid.
     """
     if intent.state.settled or intent.state is State.INCLUDED:
         raise TransactionError(f"{intent.key} is {intent.state} and cannot be given up; look at its status")
-    if not yes:
+    if not sending.yes:
         return Outcome(intent.key, intent.state, intent=intent)
     return _with_relayer(
-        settings, network, signer, relaying, f"cancel {intent.label}", lambda r: cancel(r, intent.key)
+        settings, sending, intent.chain_id, f"cancel {intent.label}", lambda r: cancel(r, intent.key)
     )
 
 
-def _journal_path(settings: Settings) -> Path:
-    return settings.home.root / "relayer.db"
+def _reading(settings: Settings, journal: str | None) -> Journal:
+    """The journal, or an empty one in its place where there is no file."""
+    location = journal_location(settings, journal)
+    absent = isinstance(location, Path) and not location.exists()
+    return Journal(Path(":memory:") if absent else location)
 
 
 def _with_relayer(
     settings: Settings,
-    network: Network,
-    signer: Signer,
-    relaying: RelayerSettings,
+    sending: Sending,
+    chain_id: int,
     label: str,
     work: Callable[[Relayer], Awaitable[Outcome]],
 ) -> Outcome:
-    """Run `work` with a relayer over the home's journal, telling how far it is."""
+    """Run `work` with a relayer over the journal, telling how far it is."""
+    network, signer = sending.network(chain_id), sending.wallet()
 
     async def run(tell: Callable[[str], None]) -> Outcome:
         async with network.connect() as chain:
-            with Journal(_journal_path(settings)) as journal:
+            with Journal(journal_location(settings, sending.journal)) as journal:
                 relayer = Relayer(
                     web3_on(chain),
                     network.chain_id,
                     signer,
                     journal,
-                    relaying,
+                    sending.relaying(),
                     progress=lambda intent: tell(intent.state.value),
                 )
                 return await work(relayer)

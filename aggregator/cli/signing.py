@@ -1,22 +1,84 @@
-"""The options of every command that can send a transaction."""
+"""What every command that can send a transaction takes: who signs, where it is written down, how long it runs."""
 
 from __future__ import annotations
 
+import functools
+import os
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from aggregator.cli.networks import chosen_networks, network_of, networks_option
 
-def signing_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add what every sending command takes: --signer, --password, --confirmations, --timeout, --yes."""
+if TYPE_CHECKING:
+    from aggregator.cli.framework import Settings
+    from chains.networks import Network
+    from chains.relayer import RelayerSettings, Signer
+
+_ENVIRONMENT: Final = "env:"
+
+
+@dataclass(frozen=True)
+class Sending:
+    """The values of the options that `sending_options` adds."""
+
+    signer: str
+    password: str | None
+    journal: str | None
+    confirmations: int | None
+    timeout_s: int
+    yes: bool
+    network_paths: tuple[str, ...]
+
+    def wallet(self) -> Signer:
+        """Who signs; raises KeyFileError."""
+        from chains.relayer import load_signer
+
+        return load_signer(self.signer, password=self.password)
+
+    def network(self, chain_id: int) -> Network:
+        """The network of a chain among those named; raises ConfigError."""
+        return network_of(chosen_networks(self.network_paths), f"eip155:{chain_id}")
+
+    def relaying(self) -> RelayerSettings:
+        """How far and how long a transaction is followed."""
+        from chains.relayer import Finality, RelayerSettings
+
+        return RelayerSettings(finality=Finality(self.confirmations), timeout_s=self.timeout_s)
+
+
+def sending_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options and hand them to the command as `sending`."""
+
+    @functools.wraps(command)
+    def with_sending(
+        *args: Any,
+        signer: str,
+        password: str | None,
+        journal: str | None,
+        confirmations: int | None,
+        timeout: int,
+        yes: bool,
+        network_paths: tuple[str, ...],
+        **others: Any,
+    ) -> Any:
+        sending = Sending(signer, password, journal, confirmations, timeout, yes, network_paths)
+        return command(*args, sending=sending, **others)
+
     options = (
         click.option(
             "--signer",
             required=True,
-            help="Who signs: file:PATH (32 bytes hex, mode 0600), keystore:PATH or env:NAME. Never the key itself.",
+            help=(
+                "Who signs: file:PATH (32 bytes hex, mode 0600), keystore:PATH, env:NAME, or remote:ADDRESS@env:NAME "
+                "for a signing service. Never the key itself."
+            ),
         ),
         click.option("--password", help="For a keystore: file:PATH or env:NAME."),
+        journal_option,
         click.option(
             "--confirmations",
             type=click.IntRange(min=1),
@@ -32,7 +94,39 @@ def signing_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--yes", is_flag=True, help="Sign and send. Without it the call is only tried and priced."
         ),
+        networks_option,
     )
+    decorated: Callable[..., Any] = with_sending
     for option in reversed(options):
-        command = option(command)
-    return command
+        decorated = option(decorated)
+    return decorated
+
+
+def journal_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --journal to a command."""
+    return click.option(
+        "--journal",
+        help=(
+            "The relayer's journal: a file, or env:NAME of a PostgreSQL URL, which several machines may share.  "
+            "[default: relayer.db in the home]"
+        ),
+    )(command)
+
+
+def journal_location(settings: Settings, reference: str | None) -> Path | str:
+    """The file or URL behind --journal; raises InputError when the variable it names is not set."""
+    from aggregator.model.errors import InputError
+
+    if reference is None:
+        return settings.home.root / "relayer.db"
+    if not reference.startswith(_ENVIRONMENT):
+        if "://" in reference:
+            # Not repeated: it may hold a password, which the process list shows already.
+            raise InputError(
+                "a journal's URL is given as env:NAME, so that its password is in no argument list"
+            )
+        return Path(reference)
+    name = reference.removeprefix(_ENVIRONMENT)
+    if (url := os.environ.get(name)) is None:
+        raise InputError(f"the environment variable {name} is not set; put the journal's URL there")
+    return url

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -13,7 +15,7 @@ from aggregator.cli import tables
 from aggregator.cli.documents import read_document
 from aggregator.cli.framework import Settings, pass_settings, settings_options
 from aggregator.cli.networks import chosen_networks, network_of, networks_option
-from aggregator.cli.signing import signing_options
+from aggregator.cli.signing import Sending, sending_options
 from aggregator.model.errors import InputError
 
 if TYPE_CHECKING:
@@ -24,6 +26,29 @@ if TYPE_CHECKING:
     from aggregator.service.venue import Check, VenueRules
     from chains.contracts.registry import VenueStanding
     from chains.networks import Network
+
+
+_ADDRESS: Final = re.compile(r"0x[0-9a-fA-F]{40}", re.ASCII)
+_ACCOUNT: Final = re.compile(r"0x[0-9a-fA-F]{1,64}", re.ASCII)
+
+
+def _account_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """What commands take that change a pledge which is there."""
+    options = (
+        click.argument("account", metavar="ACCOUNT"),
+        click.option(
+            "--venue",
+            "venue_file",
+            type=click.Path(path_type=Path),
+            required=True,
+            help="The venue's rules (TOML).",
+        ),
+        click.option("--amount", required=True, help="USD, with up to 6 decimals."),
+        click.option("--reference", default="", help="Names this change; the same one is never sent twice."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
 
 
 @click.group()
@@ -113,10 +138,15 @@ def check(
             console.print(standing_table(standing).draw())
         if failed is None:
             console.print(
-                f"The bundle is good for {tables.usd_down(bundle.amount_e6, 6)} USD at {bundle.level.name}."
+                f"The bundle is good for {tables.usd_down(bundle.amount_e6, 6)} USD at {bundle.level.name}, "
+                f"account 0x{bundle.account_id:064x}."
             )
 
-    data: dict[str, object] = {"good": failed is None, "checks": _checks_json(checks)}
+    data: dict[str, object] = {
+        "good": failed is None,
+        "accountId": f"0x{bundle.account_id:064x}",
+        "checks": _checks_json(checks),
+    }
     if standing is not None:
         data["registry"] = _standing_json(standing)
     settings.show(data, render)
@@ -131,50 +161,95 @@ def check(
 )
 @click.option("--amount", required=True, help="USD to reserve, with up to 6 decimals.")
 @click.option("--reference", default="", help="Names this pledge; the same pledge is never sent twice.")
-@signing_options
-@networks_option
+@sending_options
 @settings_options
 @pass_settings
 def pledge(
-    settings: Settings,
-    document: str,
-    venue_file: Path,
-    amount: str,
-    reference: str,
-    signer: str,
-    password: str | None,
-    confirmations: int | None,
-    timeout: int,
-    yes: bool,
-    network_paths: tuple[str, ...],
+    settings: Settings, document: str, venue_file: Path, amount: str, reference: str, sending: Sending
 ) -> None:
     """Reserve AMOUNT of the margin that BUNDLE proves, for this venue, in the registry.
 
     The bundle is checked first. The registry refuses what is not proven, not fresh, or pledged already.
     """
-    from aggregator.cli.relaying import outcome_json, relay_settings, render_outcome, send
     from aggregator.service.venue import check_bundle, require
     from aggregator.service.venue_file import load_venue, parse_usd
     from chains.contracts.registry import pledge_call
-    from chains.relayer import Call, load_signer
     from circuits.bundle import parse_bundle
 
     rules = load_venue(venue_file)
     amount_e6 = parse_usd(amount)
     bundle = parse_bundle(read_document(settings, "bundle", document))
     require(check_bundle(bundle, rules, int(time.time())))
-    own = load_signer(signer, password=password)
-    if own.address.lower() != rules.venue:
-        raise InputError(
-            f"the signer is {own.address.lower()}, not the venue {rules.venue}; use the venue's key"
-        )
     name = f"pledge:eip155:{rules.chain_id}:{rules.registry}:{bundle.public[4]:x}:{amount_e6}:{reference}"
-    outcome = send(
-        settings,
-        network_of(chosen_networks(network_paths), f"eip155:{rules.chain_id}"),
-        Call(name, rules.registry, pledge_call(bundle.account_id, amount_e6), f"pledge {amount} USD"),
-        own,
-        relaying=relay_settings(confirmations, timeout),
-        yes=yes,
-    )
+    data = pledge_call(bundle.account_id, amount_e6)
+    _send_as_venue(settings, sending, rules, name, data, f"pledge {amount} USD")
+
+
+@venue.command()
+@_account_options
+@sending_options
+@settings_options
+@pass_settings
+def release(
+    settings: Settings, account: str, venue_file: Path, amount: str, reference: str, sending: Sending
+) -> None:
+    """Give back AMOUNT of what this venue has pledged on ACCOUNT (its id). The registry never refuses that."""
+    from aggregator.service.venue_file import load_venue, parse_usd
+    from chains.contracts.registry import release_call
+
+    rules, account_id = load_venue(venue_file), _account_id(account)
+    amount_e6 = parse_usd(amount)
+    name = f"release:eip155:{rules.chain_id}:{rules.registry}:{account_id:x}:{amount_e6}:{reference}"
+    data = release_call(account_id, amount_e6)
+    _send_as_venue(settings, sending, rules, name, data, f"release {amount} USD")
+
+
+@venue.command()
+@_account_options
+@click.option("--to", "receiver", required=True, metavar="ADDRESS", help="The venue that takes it over.")
+@sending_options
+@settings_options
+@pass_settings
+def transfer(
+    settings: Settings,
+    account: str,
+    venue_file: Path,
+    amount: str,
+    reference: str,
+    receiver: str,
+    sending: Sending,
+) -> None:
+    """Hand AMOUNT of this venue's pledge on ACCOUNT (its id) to another venue, with nothing free in between.
+
+    The receiver needs a fresh proof of its own for what it then has, at initial margin.
+    """
+    from aggregator.service.venue_file import load_venue, parse_usd
+    from chains.contracts.registry import transfer_call
+
+    if _ADDRESS.fullmatch(receiver) is None:
+        raise InputError(f"{receiver!r} is not an address; give 0x and 40 hex digits")
+    rules, account_id = load_venue(venue_file), _account_id(account)
+    amount_e6, to = parse_usd(amount), receiver.lower()
+    name = f"transfer:eip155:{rules.chain_id}:{rules.registry}:{account_id:x}:{to}:{amount_e6}:{reference}"
+    data = transfer_call(account_id, to, amount_e6)
+    _send_as_venue(settings, sending, rules, name, data, f"hand over {amount} USD")
+
+
+def _account_id(text: str) -> int:
+    if _ACCOUNT.fullmatch(text) is None:
+        raise InputError(f"{text!r} is not an account id; give the 0x number that venue check names")
+    return int(text, 16)
+
+
+def _send_as_venue(
+    settings: Settings, sending: Sending, rules: VenueRules, name: str, data: bytes, label: str
+) -> None:
+    """Send one call to the registry as the venue itself, and show how far it came."""
+    from aggregator.cli.relaying import outcome_json, render_outcome, send
+    from chains.relayer import Call
+
+    own = sending.wallet().address.lower()
+    if own != rules.venue:
+        raise InputError(f"the signer is {own}, not the venue {rules.venue}; use the venue's key")
+    outcome = send(settings, sending, rules.chain_id, Call(name, rules.registry, data, label))
     settings.show(outcome_json(outcome), lambda console: render_outcome(console, outcome))

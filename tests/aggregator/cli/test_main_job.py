@@ -194,6 +194,17 @@ def test_the_main_job_by_its_commands(attested: Desk) -> None:
     after = desk.data("venue", "check", "main", "--venue", venue)["registry"]
     assert (after["ownPledgeUsdE6"], after["availableUsdE6"]) == ("60000000000", "40000000000")
     assert "still free to pledge" in desk("venue", "check", "main", "--venue", venue).out
+    part = (checked["accountId"], "--venue", venue, "--amount", "25000", *signing)
+    other = desk.local.world.accounts[7].address
+    desk("venue", "transfer", *part, "--to", other, "--yes").refused(6, "no proof")
+    assert desk.data("venue", "release", *part)["sent"] is False
+    assert desk.data("venue", "release", *part, "--yes")["state"] == "final"
+    assert desk.data("venue", "release", *part, "--yes")["state"] == "final"
+    again = desk.data("venue", "check", "main", "--venue", venue)["registry"]
+    assert (again["ownPledgeUsdE6"], again["availableUsdE6"]) == ("35000000000", "65000000000")
+    desk("venue", "release", "main", *part[1:]).refused(2, "not an account id")
+    desk("venue", "transfer", *part, "--to", "0x12").refused(2, "not an address")
+    assert 'state="final"} 3' in desk("relay", "metrics").out
 
 
 def test_secrets_are_for_their_owner_only(attested: Desk) -> None:

@@ -10,6 +10,9 @@ import pytest
 from chains.relayer import Intent, Journal, State
 from tests.aggregator.cli.conftest import Invoke
 from tests.aggregator.cli.local import Local, local_chains
+from tests.postgres import postgres, postgres_url
+
+__all__ = ["postgres", "postgres_url"]
 
 KEY = "pledge:one"
 SENDER = "0x" + "11" * 20
@@ -54,6 +57,27 @@ def test_status_shows_what_is_written_down(invoke: Invoke, home: Path) -> None:
     assert (one["chain"], one["sender"], one["transactionHashes"]) == ("eip155:31337999", SENDER, [])
     assert "submit:two: reason: the registry refused it" in invoke("relay", "status").out
     invoke("relay", "status", "nothing").refused(2, "no intent nothing")
+
+
+def test_a_journal_in_a_database_shared_by_machines(
+    invoke: Invoke, home: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the name of a variable; a URL on the command line is refused, as other users see it there."""
+    monkeypatch.setenv("JOURNAL_URL", postgres_url)
+    with Journal(postgres_url) as journal:
+        journal.intend(Intent(KEY, 1, SENDER, "pledge", None, b"", "f", State.INTENT))
+    shared = ("--journal", "env:JOURNAL_URL")
+    assert [e["key"] for e in invoke("relay", "status", *shared, "--json").data] == [KEY]
+    assert (
+        'counterfoil_relayer_intents{chain="eip155:1",state="intent"} 1'
+        in invoke("relay", "metrics", *shared).out
+    )
+    invoke("relay", "status", "--journal", "postgresql://u:hunter2@h/x").refused(2, "env:NAME")
+    invoke("relay", "status", "--journal", "env:NOT_SET").refused(2, "NOT_SET is not set")
+    assert invoke("relay", "metrics").out.count("\n") == invoke("relay", "metrics", "--json").data[
+        "metrics"
+    ].count("\n")
+    assert not home.exists()
 
 
 @pytest.mark.parametrize("verb", ["retry", "cancel"])
