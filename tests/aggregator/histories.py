@@ -38,5 +38,7 @@ def simulated(*, omega: float, alpha: float, beta: float, days: int, seed: int) 
 def correlated(days: int = 300, seed: int = 7, rho: float = 0.7, scale: float = 0.03) -> Floats:
     """Returns of two classes, days x 2."""
     generator = np.random.default_rng(seed)
-    made: Floats = scale * generator.standard_normal((days, 2)) @ np.array([[1.0, rho], [0.0, (1 - rho**2) ** 0.5]])
+    made: Floats = (
+        scale * generator.standard_normal((days, 2)) @ np.array([[1.0, rho], [0.0, (1 - rho**2) ** 0.5]])
+    )
     return made
