@@ -40,7 +40,7 @@ from chains.network_markets import (
 from chains.network_table import DAY_S, MAX_DECIMALS, NetworkTable, is_symbol
 from chains.rpc import Chain, Endpoint, PrivateHosts, RpcSettings
 
-TOKEN_KINDS: Final = ("erc20", "erc4626", "staked", "uniswap-v2")
+TOKEN_KINDS: Final = ("erc20", "erc4626", "staked", "steth", "uniswap-v2")
 CASH: Final = "USD"
 """Instrument of a ledger's cash leg."""
 
@@ -81,7 +81,10 @@ class Native:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A token contract. `layout` says where balances are stored; `rate` is a staked token's view function."""
+    """A token contract. `layout` says where balances are stored; `rate` is a staked token's view function.
+
+    `steth` is the contract of stETH, where the token is wstETH.
+    """
 
     symbol: str
     kind: str
@@ -89,6 +92,7 @@ class Token:
     decimals: int
     layout: str = ""
     rate: str = ""
+    steth: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,12 +270,15 @@ def _rpc(value: object, where: str) -> RpcSettings:
 
 
 def _token(value: object, where: str) -> Token:
-    table = NetworkTable(value, where, ("symbol", "kind", "address", "decimals"), {"layout": "", "rate": ""})
+    optional = {"layout": "", "rate": "", "steth": ""}
+    table = NetworkTable(value, where, ("symbol", "kind", "address", "decimals"), optional)
     kind = table.text("kind")
     if kind not in TOKEN_KINDS:
         table.fail("kind", f"is {kind!r}; use one of {', '.join(TOKEN_KINDS)}")
     if (kind == "staked") != bool(table.value["rate"]):
         table.fail("rate", "is for the kind 'staked', which needs it; correct one of them")
+    if kind != "staked" and table.value["steth"]:
+        table.fail("steth", "is for the kind 'staked', where the token is wstETH; leave it out")
     return Token(
         symbol=table.symbol("symbol"),
         kind=kind,
@@ -279,6 +286,7 @@ def _token(value: object, where: str) -> Token:
         decimals=table.number("decimals", 0, MAX_DECIMALS),
         layout=table.text("layout", _LAYOUT) if table.value["layout"] else "",
         rate=table.text("rate", _RATE) if table.value["rate"] else "",
+        steth=table.address("steth") if table.value["steth"] else "",
     )
 
 

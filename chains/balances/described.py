@@ -75,6 +75,7 @@ def _entries(network: Network) -> Iterator[tuple[_Key, _Described]]:
     yield key(network.instrument(coin.symbol), COIN), _Described("native", coin.decimals, {})
     for token in network.tokens:
         layout = {"layout": token.layout} if token.layout else {}
+        layout |= {"steth": token.steth.lower()} if token.steth else {}
         yield (
             key(network.instrument(token.symbol), token.address),
             _Described(token.kind, token.decimals, layout),

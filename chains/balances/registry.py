@@ -12,18 +12,28 @@ from chains.balances.erc20 import Erc20
 from chains.balances.erc4626 import Erc4626
 from chains.balances.forms import FORMS, Form
 from chains.balances.ledger import LedgerBook
+from chains.balances.lido import LIDO_FORMS, StEth, staked_or_wsteth
 from chains.balances.native import NativeCoin
-from chains.balances.staked import Staked
 from chains.balances.uniswap import UNISWAP_FORMS, UniswapPair
 from chains.balances.uniswap_v3 import UNISWAP_V3_FORMS, PositionBook
-from chains.networks import Lending, Network, PositionManager
+from chains.networks import Lending, Network, PositionManager, Token
 
-TOKEN_ASSETS: Final[dict[str, type[Erc20]]] = {
-    asset.kind: asset for asset in (Erc20, Erc4626, Staked, UniswapPair)
+TOKEN_ASSETS: Final[dict[str, Callable[[Network, Token], Asset]]] = {
+    "erc20": Erc20,
+    "erc4626": Erc4626,
+    "staked": staked_or_wsteth,
+    "steth": StEth,
+    "uniswap-v2": UniswapPair,
 }
 LENDING_ASSETS: Final[dict[str, Callable[[Network, Lending], Asset]]] = {"aave-v3": AaveMarket}
 POSITION_ASSETS: Final[dict[str, Callable[[Network, PositionManager], Asset]]] = {"uniswap-v3": PositionBook}
-PROTOCOL_FORMS: Final[dict[str, Form]] = {**AAVE_FORMS, **COMPOUND_FORMS, **UNISWAP_FORMS, **UNISWAP_V3_FORMS}
+PROTOCOL_FORMS: Final[dict[str, Form]] = {
+    **AAVE_FORMS,
+    **COMPOUND_FORMS,
+    **LIDO_FORMS,
+    **UNISWAP_FORMS,
+    **UNISWAP_V3_FORMS,
+}
 
 FORMS.update(PROTOCOL_FORMS)
 

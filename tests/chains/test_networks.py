@@ -158,6 +158,7 @@ MANAGER = {
         (changed("sequencer", value={"grace_s": 5}), "sequencer lacks the field 'address'"),
         (changed("tokens", 1, "layout", value="solidity:9/260"), "tokens[1].layout"),
         (changed("lending", value=[{**AAVE, "protocol": "aave"}]), "lending[0].protocol is 'aave'"),
+        (changed("tokens", 1, "steth", value=USDC["address"]), "tokens[1].steth is for the kind 'staked'"),
         (changed("comets", value=[{**COMET, "collateral": [COIN]}]), "comets[0].collateral names a symbol"),
         (changed("comets", value=[{**COMET, "base": {**COIN, "asset": "0x12"}}]), "comets[0].base.asset"),
         (changed("comets", value=[{**COMET, "base": 1}]), "comets[0].base"),
