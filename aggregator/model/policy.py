@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from functools import cached_property
 
+from aggregator.model.anchors import Trust
+from aggregator.model.snapshot import Method
+
 
 class Level(IntEnum):
     """Margin level a statement is made at. The value is what the public signal carries."""
@@ -80,6 +83,18 @@ class Instrument:
         return self.addon_im if level is Level.IM else self.addon_mm
 
 
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """Which readings count as collateral: the least trust, the least method, and cuts by the name of either.
+
+    `haircuts_e6` are (trust or method, share that does not count in 1e-6), sorted by name.
+    """
+
+    least_trust: Trust = Trust.REPORTED
+    least_method: Method = Method.REPORTED
+    haircuts_e6: tuple[tuple[str, int], ...] = ()
+
+
 @dataclass(frozen=True)
 class Policy:
     """Prices, haircuts, risk arrays and correlations of one epoch."""
@@ -96,6 +111,7 @@ class Policy:
     correlation_e6: tuple[tuple[int, ...], ...]
     groups: tuple[NettingGroup, ...]
     instruments: tuple[Instrument, ...]
+    acceptance: Acceptance = Acceptance()
 
     def scan_factor_e6(self, level: Level) -> int:
         """f of M6 at `level`."""

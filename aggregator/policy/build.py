@@ -154,6 +154,7 @@ def build_policy(
         correlation_e6=spec.correlation_e6,
         groups=groups,
         instruments=limit_groups(instruments, groups),
+        acceptance=spec.acceptance,
     )
     check_policy(policy)
     return policy

@@ -11,6 +11,7 @@ from typing import Final
 from aggregator.model.errors import FormatError, PolicyError
 from aggregator.model.policy import Addon, Instrument, InstrumentKind, Line, NettingGroup, Policy
 from aggregator.model.strictjson import JsonObject, canonical_json, load_json
+from aggregator.policy.acceptance import ANYTHING, acceptance_json, read_acceptance
 from aggregator.policy.check import check_policy
 
 POLICY_SCHEMA: Final = "counterfoil/policy/1"
@@ -83,7 +84,9 @@ def _instrument_json(instrument: Instrument) -> dict[str, object]:
 def policy_json(policy: Policy) -> dict[str, object]:
     """The JSON value of a policy that keeps W1-W7; raises PolicyError when it does not."""
     check_policy(policy)
+    ruled = policy.acceptance != ANYTHING
     return {
+        **({"acceptance": acceptance_json(policy.acceptance)} if ruled else {}),
         "schema": POLICY_SCHEMA,
         "name": policy.name,
         "publisher": policy.publisher,
@@ -163,7 +166,10 @@ def parse_policy(document: bytes | str | dict[str, object]) -> Policy:
         value = document if isinstance(document, dict) else load_json(document)
     except FormatError as error:
         raise PolicyError(f"the policy could not be read: {error}") from error
-    fields = JsonObject(value, "policy", _POLICY_FIELDS, error=PolicyError)
+    ruled = isinstance(value, dict) and "acceptance" in value
+    fields = JsonObject(
+        value, "policy", (*_POLICY_FIELDS, *(("acceptance",) if ruled else ())), error=PolicyError
+    )
     fields.schema(POLICY_SCHEMA)
     policy = Policy(
         name=fields.text("name"),
@@ -178,6 +184,11 @@ def parse_policy(document: bytes | str | dict[str, object]) -> Policy:
         correlation_e6=fields.children("correlation_e6", _parse_row),
         groups=fields.children("groups", _parse_group),
         instruments=fields.children("instruments", _parse_instrument),
+        acceptance=read_acceptance(fields.value["acceptance"], "policy.acceptance") if ruled else ANYTHING,
     )
+    if ruled and policy.acceptance == ANYTHING:
+        raise PolicyError(
+            "policy.acceptance accepts everything; leave it out, so that the document has one form"
+        )
     check_policy(policy)
     return policy

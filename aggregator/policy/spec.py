@@ -14,7 +14,9 @@ import numpy as np
 
 from aggregator.model.anchors import ChainId
 from aggregator.model.errors import PolicyError
+from aggregator.model.policy import Acceptance
 from aggregator.model.units import LINES_PER_GROUP, MAX_CLASSES, PRICE_SCALE, QUANTITY_SCALE, RATE_SCALE
+from aggregator.policy.acceptance import ANYTHING, parse_acceptance
 from aggregator.policy.estimates import (
     Estimates,
     HaircutModel,
@@ -175,6 +177,7 @@ class PolicySpec:
     futures: tuple[FutureSpec, ...]
     options: tuple[OptionSpec, ...]
     estimates: Estimates
+    acceptance: Acceptance = ANYTHING
 
 
 def _pairs(table: Table, key: str, value: str) -> tuple[tuple[float, float], ...]:
@@ -417,6 +420,7 @@ def parse_spec(text: str, where: str = "policy spec") -> PolicySpec:
         perps=table.tables("perps", _parse_perp),
         futures=table.tables("futures", _parse_future),
         options=table.tables("options", _parse_option),
+        acceptance=parse_acceptance(table),
         estimates=Estimates(histories, haircuts, correlation, surfaces, parse_risk(table, histories)),
     )
     table.close()
