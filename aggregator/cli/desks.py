@@ -90,13 +90,14 @@ def read_inputs(settings: Settings, policy: Policy, given: Path | None) -> Polic
     return inputs
 
 
-def read_positions(settings: Settings, snapshot: str) -> Mapping[str, int]:
-    """The positions of a complete snapshot; raises IncompleteSnapshotError for another."""
+def read_positions(settings: Settings, snapshot: str, policy: Policy) -> Mapping[str, int]:
+    """The positions of a complete snapshot as the policy counts them; raises IncompleteSnapshotError for another."""
     from aggregator.model.snapshot import parse_snapshot
+    from aggregator.policy.acceptance import accepted_positions
 
     taken = parse_snapshot(read_document(settings, "snapshot", snapshot))
     taken.require_complete()
-    return taken.positions
+    return accepted_positions(policy, taken)
 
 
 def require_alive(policy: Policy, *, expired: bool) -> None:
@@ -122,5 +123,5 @@ def read_desk(
     """The account of a complete snapshot on the market of a policy that has not run out."""
     policy = read_policy(settings, policy_name)
     require_alive(policy, expired=expired)
-    positions = read_positions(settings, snapshot)
+    positions = read_positions(settings, snapshot, policy)
     return desk_of(read_inputs(settings, policy, given), positions)

@@ -69,6 +69,7 @@ def health(
     from aggregator.cli.snapshot_views import completeness_lines, readings_table
     from aggregator.margin import explain, make_report, positions_by_id, to_json
     from aggregator.model.snapshot import parse_snapshot, snapshot_json
+    from aggregator.policy.acceptance import accept
 
     taken = parse_snapshot(read_document(settings, "snapshot", snapshot))
     policy = read_policy(settings, policy_name)
@@ -85,8 +86,11 @@ def health(
             taken.require_complete()
         except IncompleteSnapshotError as error:
             settings.fail_after_answer(error)
-    positions = positions_by_id(policy, taken.positions)
+    accepted = accept(policy, taken)
+    positions = positions_by_id(policy, accepted.positions)
     report = make_report(policy, positions)
+    for note in accepted.notes:
+        settings.note(f"cut by policy {policy.name}: {note}")
     if rulebook_names is not None:
         from aggregator.cli.rulebooks import render_rulebooks
         from aggregator.margin.rulebooks import book_of
@@ -99,7 +103,7 @@ def health(
         )
         return
 
-    figures = _figures(settings, policy, taken.positions, inputs_path) if with_risk else None
+    figures = _figures(settings, policy, accepted.positions, inputs_path) if with_risk else None
 
     def render(console: Console) -> None:
         for table in report_tables(report):
@@ -109,7 +113,7 @@ def health(
         if figures is not None:
             render_risk(console, figures)
 
-    answer: dict[str, object] = {"complete": True, "report": to_json(report)}
+    answer: dict[str, object] = {"complete": True, "report": to_json(report), "cut": list(accepted.notes)}
     if figures is not None:
         answer["risk"] = risk_json(figures)
     settings.show(answer, render)

@@ -14,6 +14,7 @@ from aggregator.model.errors import ProofRefusedError
 from aggregator.model.policy import Policy
 from aggregator.model.snapshot import Snapshot
 from aggregator.model.strictjson import canonical_json
+from aggregator.policy.acceptance import accepted_positions
 from chains.attestation import Attestation
 from circuits.assignment import commitment
 from circuits.bundle import BundleAttestation
@@ -61,12 +62,14 @@ def attest(
     _same("set of addresses", shown.addresses, own.addresses)
     _same("set of anchored blocks", anchors_hash(shown.anchors), anchors_hash(own.anchors))
     _same("cut", shown.cut_time, own.cut_time)
+    accepted = accepted_positions(request.policy, own)
     _same_positions(shown.positions, own.positions)
+    _same_positions(accepted_positions(request.policy, shown), accepted)
     opened = commitment(
         SIZES[request.circuit],
         table_hash(request.policy),
         request.blinding,
-        positions_by_id(request.policy, own.positions),
+        positions_by_id(request.policy, accepted),
     )
     if opened != request.commitment:
         raise ProofRefusedError(

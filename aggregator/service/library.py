@@ -12,6 +12,7 @@ from aggregator.margin import positions_by_id
 from aggregator.model.policy import Policy
 from aggregator.model.snapshot import Snapshot, parse_snapshot
 from aggregator.policy import parse_policy
+from aggregator.policy.acceptance import accepted_positions
 from aggregator.store.everything import AllRecords
 from aggregator.store.listing import SnapshotRow, StoredPolicy
 
@@ -64,7 +65,7 @@ class Case:
     @property
     def positions(self) -> dict[int, int]:
         """Quantities in 1e-8 by instrument id; raises InputError for one that the policy does not price."""
-        return positions_by_id(self.policy, self.snapshot.positions)
+        return positions_by_id(self.policy, accepted_positions(self.policy, self.snapshot))
 
 
 class Library:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from aggregator.model.errors import NotFoundError
+from aggregator.policy.acceptance import accepted_positions
 from aggregator.policy.inputs import PolicyInputs, parse_inputs
 from aggregator.risk.desk import Desk
 from aggregator.service.library import Case, Kept
@@ -74,7 +75,7 @@ class Desks:
                 inputs.prices,
                 inputs.rates,
                 inputs.as_of,
-                case.snapshot.positions,
+                accepted_positions(case.policy, case.snapshot),
                 inputs.zero_stale,
             )
 

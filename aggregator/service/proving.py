@@ -11,6 +11,7 @@ from aggregator.model.anchors import anchors_hash
 from aggregator.model.errors import ExpiredError, ProofRefusedError
 from aggregator.model.policy import Level, Policy
 from aggregator.model.snapshot import Snapshot, parse_snapshot
+from aggregator.policy.acceptance import accepted_positions
 from aggregator.service.attestor import AttestationRequest
 from aggregator.service.venue import attestations_of
 from aggregator.store import Account, StoredSnapshot, read_holder_key
@@ -46,7 +47,7 @@ def evaluate_snapshot(policy: Policy, snapshot: Snapshot, level: Level, now: int
         raise ExpiredError(
             f"policy {policy.name} epoch {policy.epoch} ran out {now - policy.expires} s ago; use the next epoch"
         )
-    return evaluate(policy, positions_by_id(policy, snapshot.positions), level)
+    return evaluate(policy, positions_by_id(policy, accepted_positions(policy, snapshot)), level)
 
 
 def attestation_request(stored: StoredSnapshot, policy: Policy, now: int) -> AttestationRequest:
@@ -54,7 +55,10 @@ def attestation_request(stored: StoredSnapshot, policy: Policy, now: int) -> Att
     snapshot = parse_snapshot(stored.document)
     size = size_for(evaluate_snapshot(policy, snapshot, Level.IM, now))
     opened = commitment(
-        size, table_hash(policy), stored.blinding, positions_by_id(policy, snapshot.positions)
+        size,
+        table_hash(policy),
+        stored.blinding,
+        positions_by_id(policy, accepted_positions(policy, snapshot)),
     )
     return AttestationRequest(snapshot, policy, size.name, stored.blinding, opened)
 

@@ -23,6 +23,7 @@ from aggregator.margin import Report, evaluate, make_report, positions_by_id
 from aggregator.model.policy import Level, Policy
 from aggregator.model.snapshot import Snapshot, encode_snapshot, parse_snapshot
 from aggregator.policy import encode_policy
+from aggregator.policy.acceptance import accepted_positions
 from aggregator.policy.build import build_policy
 from aggregator.service.attestor import attest
 from aggregator.service.cut import settled_cut
@@ -206,7 +207,9 @@ async def price(stage: Stage, world: World, cast: Cast, epoch: int) -> Priced:
 
 def value(stage: Stage, taken: StoredSnapshot, priced: Priced) -> Report:
     """The unified health of the account, with where it comes from."""
-    positions = positions_by_id(priced.policy, parse_snapshot(taken.document).positions)
+    positions = positions_by_id(
+        priced.policy, accepted_positions(priced.policy, parse_snapshot(taken.document))
+    )
     report = make_report(priced.policy, positions)
     for table in (chains_table, assets_table, classes_table, summary_table):
         stage.show(table(report))
