@@ -11,7 +11,7 @@ The way to a production registry, each step a transaction that `chains.relayer` 
 3. `handover_call`: it names the timelock as the next owner;
 4. a proposer sends `schedule_call` of `acceptOwnership`, and after the delay an executor `execute_call`.
 
-From then on every change of what the registry accepts is a step 4 of its own.
+From then on every change of what the registry accepts is a step 4 of its own. `chains.contracts.custody` checks it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from typing import Any, Final
 
 from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
-from hexbytes import HexBytes
 from web3 import AsyncWeb3
 
 from aggregator.model.errors import ChainError, InputError
@@ -113,26 +112,6 @@ async def missing(w3: AsyncWeb3[Any], placements: Sequence[Placement]) -> list[P
             "or deploy by an ordinary transaction"
         )
     return [p for p in placements if not await w3.eth.get_code(to_checksum_address(p.address))]
-
-
-async def check_owned_by_timelock(w3: AsyncWeb3[Any], registry_address: str, timelock_address: str) -> None:
-    """Refuse a registry that anyone but the timelock can change.
-
-    Raises:
-        ChainError: the owner is another account, or a handover to another one has begun.
-    """
-    for function, expected in (("owner", timelock_address), ("pendingOwner", ANYONE)):
-        raw = await w3.eth.call(
-            {
-                "to": to_checksum_address(registry_address),
-                "data": HexBytes(call_data("SolvencyRegistry", function)),
-            }
-        )
-        found = "0x" + bytes(raw)[-20:].hex()
-        if found != expected.lower():
-            raise ChainError(
-                f"{function} of the registry {registry_address} is {found} and not {expected}; finish the handover"
-            )
 
 
 def handover_call(timelock_address: str) -> bytes:

@@ -6,10 +6,11 @@ import pytest
 
 from aggregator.model.errors import ChainError, InputError
 from chains.contracts.administration import accept_ownership_call, set_guardian_call
+from chains.contracts.coding import call_data
+from chains.contracts.custody import TimelockTerms, check_owned_by_timelock
 from chains.contracts.deploy import (
     DEPLOYER,
     Placement,
-    check_owned_by_timelock,
     execute_call,
     handover_call,
     missing,
@@ -69,11 +70,12 @@ async def test_the_registry_goes_behind_a_timelock(net: Devnet) -> None:
     lock, placed = production(net)
     await put(net, [lock, placed], 0)
     w3, proposer = web3_on(net.endpoint), net.accounts[8].address
+    terms = TimelockTerms(DELAY, [proposer])
     world = World(net, placed.address, "")
     await world.send(set_guardian_call(net.accounts[7].address))
     await world.send(handover_call(lock.address))
     with pytest.raises(ChainError, match="finish the handover"):
-        await check_owned_by_timelock(w3, placed.address, lock.address)
+        await check_owned_by_timelock(w3, placed.address, lock.address, terms)
     accept = accept_ownership_call()
     with pytest.raises(RefusedError, match=r"does not have the role .* of the timelock"):
         await world.send(schedule_call(placed.address, accept, DELAY), to=lock.address)
@@ -84,7 +86,7 @@ async def test_the_registry_goes_behind_a_timelock(net: Devnet) -> None:
         await world.send(execute_call(placed.address, accept), to=lock.address)
     await world.travel(DELAY)
     await world.send(execute_call(placed.address, accept), to=lock.address)
-    await check_owned_by_timelock(w3, placed.address, lock.address)
+    await check_owned_by_timelock(w3, placed.address, lock.address, terms)
     change = set_policy_call(POLICY_ROOT, await world.now() + 10 * DELAY)
     with pytest.raises(RefusedError, match="is not the owner"):
         await world.send(change)
@@ -92,6 +94,41 @@ async def test_the_registry_goes_behind_a_timelock(net: Devnet) -> None:
     await world.travel(DELAY)
     await world.send(execute_call(placed.address, change), to=lock.address)
     assert await world.reader.call("policyUntil", POLICY_ROOT) > 0
+
+
+async def test_a_timelock_in_other_hands_is_refused(net: Devnet) -> None:
+    """Another contract, a shorter delay, and roles beside those agreed, also when granted later."""
+    proposer, other = net.accounts[8].address, net.accounts[6].address
+    members = [a.address for a in net.accounts[1:4]]
+    lock = timelock(100, [proposer])
+    placed = registry(lock.address, production=True, max_age_s=MAX_AGE, attestors=members, threshold=2)
+    bare = registry(other, production=True, max_age_s=MAX_AGE, attestors=members, threshold=2)
+    await put(net, [lock, placed, bare], 0)
+    w3 = web3_on(net.endpoint)
+
+    async def refused(
+        terms: TimelockTerms, match: str, *, of: str = placed.address, by: str = lock.address
+    ) -> None:
+        with pytest.raises(ChainError, match=match):
+            await check_owned_by_timelock(w3, of, by, terms)
+
+    agreed = TimelockTerms(100, [proposer])
+    await check_owned_by_timelock(w3, placed.address, lock.address, agreed)
+    await refused(agreed, "is not the timelock of this release", of=bare.address, by=other)
+    await refused(TimelockTerms(101, [proposer]), "waits 100 s")
+    await refused(TimelockTerms(100, [proposer, other]), "proposers' role")
+    await refused(TimelockTerms(100, [proposer], [proposer]), "executors' role")
+    grant = call_data("RegistryTimelock", "grantRole", bytes(32), other)
+    world = World(net, placed.address, "")
+    await world.send(schedule_call(lock.address, grant, 100), to=lock.address, sender=proposer)
+    await world.travel(100)
+    await world.send(execute_call(lock.address, grant), to=lock.address)
+    await refused(agreed, f"administrator's role .*{other.lower()}")
+    revoke = call_data("RegistryTimelock", "revokeRole", bytes(32), other)
+    await world.send(schedule_call(lock.address, revoke, 100), to=lock.address, sender=proposer)
+    await world.travel(100)
+    await world.send(execute_call(lock.address, revoke), to=lock.address)
+    await check_owned_by_timelock(w3, placed.address, lock.address, agreed)
 
 
 async def test_a_chain_without_the_deployer_is_refused(net: Devnet) -> None:
