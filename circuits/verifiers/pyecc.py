@@ -47,6 +47,11 @@ def verify(verification_key: bytes, public: Sequence[int], proof: bytes) -> None
         _g2(k[start : start + 4], f"verification key: {name}")
         for start, name in ((2, "beta"), (6, "gamma"), (10, "delta"))
     )
+    if k[6:10] == k[10:14]:
+        raise ProofRefusedError(
+            "verification key: gamma equals delta, its second phase was skipped and anyone could forge proofs: "
+            "the proof is refused"
+        )
     ic = [
         _g1(k[start : start + 2], f"verification key: IC point {(start - KEY_FIXED_WORDS) // 2}")
         for start in range(KEY_FIXED_WORDS, len(k), 2)

@@ -57,7 +57,7 @@ impl VerifyingKey {
             );
         }
         let rest = &mut bytes;
-        Ok(VerifyingKey {
+        let key = VerifyingKey {
             alpha_g1: take(rest, "verification key: alpha")?,
             beta_g2: take(rest, "verification key: beta")?,
             gamma_g2: take(rest, "verification key: gamma")?,
@@ -65,7 +65,13 @@ impl VerifyingKey {
             ic: (0..ic_bytes / G1_BYTES)
                 .map(|input| take(rest, &format!("verification key: IC point {input}")))
                 .collect::<Result<_>>()?,
-        })
+        };
+        if key.gamma_g2 == key.delta_g2 {
+            return invalid!(
+                "verification key: gamma equals delta, its second phase was skipped and anyone could forge proofs"
+            );
+        }
+        Ok(key)
     }
 
     pub fn encode(&self) -> Vec<u8> {
