@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from aggregator.model.anchors import BlockAnchor, Finality, Trust, eip155
+from aggregator.model.policy import Acceptance
 from aggregator.model.snapshot import Method, Reading, encode_snapshot, make_snapshot
 from aggregator.policy import encode_policy
 from circuits.policy_tree import build_tree
@@ -148,3 +149,16 @@ def test_a_snapshot_that_contradicts_itself_is_refused(
     snapshot.write_text(snapshot.read_text().replace('"500000000"', '"600000000"'))
     for command in (["snapshot", "show", snapshot], ["health", snapshot, "--policy", policy_file]):
         invoke(*command).refused(2, "rounded against the holder")
+
+
+def test_health_says_what_the_policy_cut(invoke: Invoke, tmp_path: Path) -> None:
+    """A quarter of what is proven does not count under this policy: the sentence and the lower quantity show."""
+    rule = Acceptance(haircuts_e6=(("proven", 250_000),))
+    (tmp_path / "cut.json").write_bytes(encode_policy(replace(POLICY, acceptance=rule)))
+    taken = _snapshot_file(tmp_path, SYMBOL)
+    shown = invoke("health", taken, "--policy", tmp_path / "cut.json", "--expired", "--json")
+    assert shown.code == 0, shown.err
+    sentence = f"{SYMBOL} of {ADDRESS} counts for 75 %: proven is cut by 25 %"
+    assert shown.data["cut"] == [sentence]
+    assert sentence in shown.err
+    assert shown.data["report"]["equityUsd"] == "11250"
