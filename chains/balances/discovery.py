@@ -1,6 +1,6 @@
 """Finds out how a token stores balances, by experiment: writes a number into a slot and asks for the balance.
 
-1. eth_createAccessList of balanceOf for an address nobody has: which slots of the token does the call touch?
+1. balanceOf for an address nobody has: which slots of the token does the call touch (chains.balances.touched)?
 2. Of the known layouts, those whose slot for that address was touched are candidates.
 3. eth_call of balanceOf with that slot overridden by an arbitrary number under ones: only if the token answers the
    low bits of this word does the balance come from there, unscaled; how many bits says how wide the balance is. A
@@ -21,9 +21,10 @@ from eth_utils.crypto import keccak
 from aggregator.model.errors import ChainError
 from chains.anchors import Anchored
 from chains.balances.layouts import COMMON_SLOTS, SEARCHED_SLOTS, WORD_BITS, Layout, candidates
-from chains.rpc import Chain, Request, RpcError
+from chains.balances.touched import View, touched_slots
+from chains.rpc import Chain, Request
 from chains.rpc.abi import encode_call
-from chains.rpc.values import encode_data, parse_array, parse_data, parse_object
+from chains.rpc.values import encode_data, parse_data
 
 BALANCE_OF: Final = "balanceOf(address)"
 _NUMBER_BITS: Final = 88
@@ -50,7 +51,8 @@ async def discover_layouts(chain: Chain, anchored: Anchored, tokens: Sequence[by
 
 
 async def discover(chain: Chain, anchored: Anchored, probes: Sequence[Probe]) -> dict[Probe, Layout]:
-    """The layout behind each probe that has a known one, in two HTTP round trips.
+    """The layout behind each probe that has a known one, in two HTTP round trips,
+    four where the endpoints have to be asked for traces.
 
     Raises:
         ChainUnreachableError: no endpoint answers.
@@ -58,9 +60,12 @@ async def discover(chain: Chain, anchored: Anchored, probes: Sequence[Probe]) ->
     if not probes:
         return {}
     marks = {probe: _mark(anchored, probe.contract) for probe in probes}
-    touched = await _touched_slots(chain, anchored, marks)
+    views = {probe: View(probe.contract, encode_call(probe.question, marks[probe][0])) for probe in probes}
+    touched = await touched_slots(chain, anchored, list(dict.fromkeys(views.values())))
     found: dict[Probe, Layout] = {}
-    trials = [(probe, layout) for probe in probes for layout in _matching(touched[probe], marks[probe][0])]
+    trials = [
+        (probe, layout) for probe in probes for layout in _matching(touched[views[probe]], marks[probe][0])
+    ]
     requests = [_trial(anchored, probe, layout, *marks[probe]) for probe, layout in trials]
     for (probe, layout), answer in zip(trials, await chain.batch(requests) if requests else [], strict=True):
         bits = _answered_bits(answer, marks[probe][1])
@@ -76,36 +81,8 @@ def _mark(anchored: Anchored, token: bytes) -> tuple[bytes, int]:
     return seed[:20], number | ((1 << WORD_BITS) - (1 << _NUMBER_BITS))
 
 
-async def _touched_slots(
-    chain: Chain, anchored: Anchored, marks: dict[Probe, tuple[bytes, int]]
-) -> dict[Probe, set[bytes] | None]:
-    """The storage slots of each contract that its answer reads; None where the node does not say."""
-    requests = [
-        Request("eth_createAccessList", [_asking(probe, holder), anchored.ref])
-        for probe, (holder, _) in marks.items()
-    ]
-    answers = await chain.batch(requests)
-    return {p: _parse_access(p.contract, answer) for p, answer in zip(marks, answers, strict=True)}
-
-
-def _parse_access(token: bytes, answer: object) -> set[bytes] | None:
-    if isinstance(answer, RpcError):
-        return None
-    try:
-        entries = parse_array(parse_object(answer, "an access list").get("accessList"), "an access list")
-        slots: set[bytes] = set()
-        for item in entries:
-            entry = parse_object(item, "an access list entry")
-            if parse_data(entry.get("address"), "an address", 20) == token:
-                keys = parse_array(entry.get("storageKeys"), "storage keys")
-                slots |= {parse_data(key, "a storage key", 32) for key in keys}
-    except ChainError:
-        return None
-    return slots
-
-
 def _matching(touched: set[bytes] | None, holder: bytes) -> list[Layout]:
-    """Layouts worth a trial."""
+    """Layouts worth a trial; without a hint the common ones."""
     if touched is None:
         return candidates(COMMON_SLOTS)
     return (

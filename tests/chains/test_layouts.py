@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from aggregator.model.errors import ConfigError
 from chains.anchors import Anchored, take_anchor
 from chains.balances.discovery import discover_layouts
 from chains.balances.layouts import Layout, candidates, namespace_slot, parse_layout
+from chains.contracts import Artifact
 from chains.devnet import Devnet
 from chains.rpc import Chain, Endpoint
 from tests.chains.faults import faulty_node
@@ -102,16 +104,72 @@ async def test_each_layout_is_discovered_and_a_rebasing_token_is_not(pinned: tup
 
 
 @pytest.mark.anvil
-async def test_without_access_lists_the_common_layouts_are_tried(net: Devnet) -> None:
-    token, far = await deploy(net, mapping_token(9)), await deploy(net, mapping_token(51))
+@pytest.mark.parametrize("refused", [1, 2, 3])
+async def test_without_access_lists_traces_are_asked_for_and_then_the_common_layouts_tried(
+    net: Devnet, refused: int
+) -> None:
+    """The access list is refused, then the prestate tracer too, then every trace; each costs one more round trip."""
+    near, far = await deploy(net, mapping_token(9)), await deploy(net, mapping_token(51))
+    tracers: list[str] = []
 
-    def no_access_list(method: str, params: list[Any], answer: Any) -> Any:
-        return None if method == "eth_createAccessList" else answer
+    def refuse(method: str, params: list[Any], answer: Any) -> Any:
+        if method == "debug_traceCall":
+            tracers.append(params[2].get("tracer", "steps"))
+        kinds = ["eth_createAccessList", "prestateTracer", "steps"][:refused]
+        asked = tracers[-1] if method == "debug_traceCall" else method
+        return None if asked in kinds else answer
 
     async with faulty_node(net.url) as node, Chain(101, [Endpoint(node.url)]) as chain:
-        node.tamper = no_access_list
-        found = await discover_layouts(chain, await anchor(chain), [token, far])
-    assert found == {token: Layout("solidity", 9)}
+        node.tamper = refuse
+        anchored = await anchor(chain)
+        before = chain.round_trips
+        found = await discover_layouts(chain, anchored, [near, far])
+        assert chain.round_trips - before == min(1 + refused, 3) + 1
+    known = {near: Layout("solidity", 9), far: Layout("solidity", 51)}
+    assert found == (known if refused < 3 else {near: Layout("solidity", 9)})
+    assert tracers == ["prestateTracer"] * 2 + ["steps"] * (2 if refused > 1 else 0)
+
+
+@pytest.mark.anvil
+async def test_malformed_traces_are_no_hint(net: Devnet) -> None:
+    """Stacks of words that are none, entries that are none, an empty answer: the common layouts are tried."""
+    token = await deploy(net, mapping_token(9))
+    bad: list[Any] = [
+        {"structLogs": [{"op": "SLOAD", "stack": stack}]} for stack in ([], ["0xzz"], ["-1"], [None])
+    ]
+    address = "0x" + token.hex()
+    bad += [{}, [], {"structLogs": 1}, {address: 1}, {address: {"storage": {"0x1": "0x0"}}}]
+
+    for answer in bad:
+
+        def lie(method: str, params: list[Any], true: Any, answer: Any = answer) -> Any:
+            return answer if method in ("eth_createAccessList", "debug_traceCall") else true
+
+        async with faulty_node(net.url) as node, Chain(101, [Endpoint(node.url)]) as chain:
+            node.tamper = lie
+            assert await discover_layouts(chain, await anchor(chain), [token]) == {
+                token: Layout("solidity", 9)
+            }
+
+
+@pytest.mark.anvil
+async def test_the_layout_that_vyper_compiles_is_discovered(pinned: tuple[Devnet, Chain]) -> None:
+    """A token in Vyper, compiled now: its mapping is hashed with the slot first."""
+    vyper = pytest.importorskip("vyper", reason="the Vyper compiler (extra `dev`) is not installed")
+    net, chain = pinned
+    source = (Path(__file__).parent / "contracts" / "plain_token.vy").read_text()
+    made = vyper.compile_code(source, output_formats=["bytecode", "abi", "layout"])
+    code = Artifact("plain_token", made["abi"], bytes.fromhex(made["bytecode"][2:]), b"", "")
+    coin = await net.deploy_artifact(code)
+    await coin.send("mint", "0x" + HOLDER.hex(), 77)
+    slot = made["layout"]["storage_layout"]["balanceOf"]["slot"]
+    token = bytes.fromhex(coin.address[2:])
+    found = await discover_layouts(chain, await anchor(chain), [token])
+    assert found == {token: Layout("vyper", slot)}
+    word = await net.endpoint.call(
+        "eth_getStorageAt", [coin.address, "0x" + found[token].key(HOLDER).hex(), "latest"]
+    )
+    assert int(str(word), 16) == 77
 
 
 @pytest.mark.anvil
