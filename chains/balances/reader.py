@@ -102,6 +102,8 @@ async def read_chain(
         try:
             readings += [_reading(network, anchored, draft, proven) for draft in mine]
         except ChainError as error:
+            if isinstance(error, StateProofError):
+                _forget_layouts(mine, chain, book)
             miss(asset, holder, error)
     return ChainReadings(
         anchored.anchor, tuple(readings), tuple(missing), anchored.header, tuple(proven.nodes)
@@ -183,6 +185,13 @@ def _draft(amount: Amount, holder: bytes, anchored: Anchored, layouts: Mapping[P
         detail |= {"layout": f"{known.layout}", "layoutFrom": known.origin, "slot": slot}
     draft = _Draft(amount, holder, detail)
     return _Draft(amount, holder, detail, form_named(amount.form).words(draft.stated(anchored)))
+
+
+def _forget_layouts(drafts: Sequence[_Draft], chain: Chain, book: LayoutBook) -> None:
+    """Look again next time: the code may have changed where a fingerprint does not show it, as behind a beacon."""
+    for draft in drafts:
+        if draft.amount.probe is not None:
+            book.drop(chain.chain_id, draft.amount.probe.key)
 
 
 def _unproven(amount: Amount, reason: str) -> dict[str, str]:

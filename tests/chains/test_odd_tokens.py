@@ -200,3 +200,26 @@ async def test_an_upgrade_behind_a_proxy_is_noticed(net: Devnet) -> None:
     assert before is not None
     assert after is not None
     assert before.code_hash != after.code_hash
+
+
+async def test_an_upgrade_behind_a_beacon_refuses_one_reading_and_is_followed(net: Devnet) -> None:
+    """The proxy keeps its code and its words, so an upgrade shows only as a contradiction: named, then healed."""
+    implementation = await odd(net, "UpgradeableToken")
+    start = encode_function(implementation.artifact.abi, "initialize", ("Up", "UP"))
+    beacon = await odd(net, "Beacon", implementation)
+    proxy = await odd(net, "ProxyOfBeacon", beacon, start)
+    coin = Deployed(net, proxy.address, implementation.artifact)
+    await coin.send("mint", ALICE, 4 * 10**18)
+    book = LayoutBook()
+    reading = reading_of((await snap(net, token(coin, "UP", 18), book=book))[0], "UP")
+    assert (reading.raw, reading.detail["layout"]) == (4 * 10**18, "openzeppelin-7201")
+
+    plain = await net.deploy("TestToken", "Other", "OTH", 18)
+    await beacon.send("upgradeTo", plain)
+    await coin.send("mint", ALICE, 10**18)
+    snapshot, _ = await snap(net, token(coin, "UP", 18), book=book)
+    assert "neither is used" in snapshot.missing[0]
+    assert not [r for r in snapshot.readings if r.kind == "erc20"]
+    reading = reading_of((await snap(net, token(coin, "UP", 18), book=book))[0], "UP")
+    assert (reading.raw, reading.method) == (10**18, Method.PROVEN)
+    assert reading.detail["layout"] == "solidity:0"

@@ -2,6 +2,8 @@
 pragma solidity 0.8.37;
 
 import {ERC1967Proxy} from "@openzeppelin/contracts/proxy/ERC1967/ERC1967Proxy.sol";
+import {BeaconProxy} from "@openzeppelin/contracts/proxy/beacon/BeaconProxy.sol";
+import {UpgradeableBeacon} from "@openzeppelin/contracts/proxy/beacon/UpgradeableBeacon.sol";
 import {ERC20} from "@openzeppelin/contracts/token/ERC20/ERC20.sol";
 import {ERC4626} from "@openzeppelin/contracts/token/ERC20/extensions/ERC4626.sol";
 import {ERC20Upgradeable} from "@openzeppelin/contracts-upgradeable/token/ERC20/ERC20Upgradeable.sol";
@@ -11,6 +13,15 @@ import {WETH as SoladyWETH} from "solady/src/tokens/WETH.sol";
 /// @notice The proxy as it is published.
 contract Proxy is ERC1967Proxy {
     constructor(address implementation, bytes memory data) ERC1967Proxy(implementation, data) {}
+}
+
+/// @notice A beacon and a proxy behind it as they are published.
+contract Beacon is UpgradeableBeacon {
+    constructor(address implementation) UpgradeableBeacon(implementation, msg.sender) {}
+}
+
+contract ProxyOfBeacon is BeaconProxy {
+    constructor(address beacon, bytes memory data) BeaconProxy(beacon, data) {}
 }
 
 /// @notice Solady's wrapped ether as it is published.
