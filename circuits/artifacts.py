@@ -1,4 +1,4 @@
-"""Compiled circuits in memory: built once per process and handed to the native core."""
+"""Compiled circuits in memory: read from the cache or compiled, once per process, and handed to the native core."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from functools import cache
 
 from aggregator.model.errors import CannotProveError
 from circuits import _native
+from circuits.cache import load, store
 from circuits.field import encode
 from circuits.r1cs import CompiledCircuit
 from circuits.solvency import SIZES, Size, build
@@ -69,5 +70,9 @@ def to_native(circuit: CompiledCircuit) -> _native.Circuit:
 def ready(name: str) -> ReadyCircuit:
     """The circuit called `name` ("solvency-16", "solvency-64"). Raises KeyError for another name."""
     size = SIZES[name]
-    compiled = build(size)
-    return ReadyCircuit(size, compiled, to_native(compiled), compiled.digest())
+    found = load(name)
+    if found is None:
+        compiled = build(size)
+        found = (compiled, compiled.digest())
+        store(*found)
+    return ReadyCircuit(size, found[0], to_native(found[0]), found[1])
