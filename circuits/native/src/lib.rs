@@ -17,6 +17,12 @@ pub mod field;
 pub mod fixed_base;
 pub mod group_fft;
 pub mod key;
+#[cfg(target_arch = "x86_64")]
+mod lane_msm;
+#[cfg(target_arch = "x86_64")]
+mod lane_points;
+#[cfg(target_arch = "x86_64")]
+mod lanes;
 pub mod matrix;
 pub mod msm;
 pub mod phase2;

@@ -4,7 +4,7 @@
 //! only worked on for the scalars that reach it. The points stream past the buckets of a window, which stay in the cache;
 //! a point whose bucket waits for an inversion is put off, and those points are added in pairs at the end.
 
-use ark_bn254::Fr;
+use ark_bn254::{g1, g2, Fr, G1Projective, G2Projective};
 use ark_ec::short_weierstrass::{Affine, Projective, SWCurveConfig};
 use ark_ec::AffineRepr;
 use ark_ff::{AdditiveGroup, BigInt, BigInteger, PrimeField};
@@ -14,6 +14,8 @@ use crate::batch_add::{self, Additions};
 use crate::error::Result;
 use crate::invalid;
 use crate::points::Point;
+#[cfg(target_arch = "x86_64")]
+use crate::{lane_msm, lanes};
 
 const MAX_WINDOW: usize = 15;
 /// Cost of adding one bucket into the running sums, in affine additions.
@@ -34,7 +36,25 @@ impl<P: SWCurveConfig> Clone for Term<P> {
 
 impl<P: SWCurveConfig> Copy for Term<P> {}
 
-/// The sum of scalars[i] times the i-th point of `bytes` (Montgomery form). `label` names the points in refusals.
+/// The sum of scalars[i] times the i-th point of `bytes` (Montgomery form) in G1. `label` names the points in refusals.
+pub fn msm_g1(bytes: &[u8], scalars: &[BigInt<4>], label: &str) -> Result<G1Projective> {
+    #[cfg(target_arch = "x86_64")]
+    if lanes::available() {
+        return lane_msm::sum::<g1::Config, 1>(bytes, scalars, label);
+    }
+    msm::<g1::Config>(bytes, scalars, label)
+}
+
+/// The same in G2.
+pub fn msm_g2(bytes: &[u8], scalars: &[BigInt<4>], label: &str) -> Result<G2Projective> {
+    #[cfg(target_arch = "x86_64")]
+    if lanes::available() {
+        return lane_msm::sum::<g2::Config, 2>(bytes, scalars, label);
+    }
+    msm::<g2::Config>(bytes, scalars, label)
+}
+
+/// The same in either group, on any processor.
 pub fn msm<P>(bytes: &[u8], scalars: &[BigInt<4>], label: &str) -> Result<Projective<P>>
 where
     P: SWCurveConfig<ScalarField = Fr>,
@@ -57,18 +77,20 @@ where
 }
 
 fn term<P: SWCurveConfig>(point: Affine<P>, scalar: BigInt<4>) -> Term<P> {
-    if scalar > Fr::MODULUS_MINUS_ONE_DIV_TWO {
+    let (magnitude, negated) = magnitude(&scalar);
+    let point = if negated { -point } else { point };
+    Term { point, magnitude }
+}
+
+/// The scalar, or r minus it when that is smaller, and whether it is the latter.
+#[inline]
+pub fn magnitude(scalar: &BigInt<4>) -> (BigInt<4>, bool) {
+    if *scalar > Fr::MODULUS_MINUS_ONE_DIV_TWO {
         let mut magnitude = Fr::MODULUS;
-        magnitude.sub_with_borrow(&scalar);
-        Term {
-            point: -point,
-            magnitude,
-        }
+        magnitude.sub_with_borrow(scalar);
+        (magnitude, true)
     } else {
-        Term {
-            point,
-            magnitude: scalar,
-        }
+        (*scalar, false)
     }
 }
 
@@ -89,7 +111,7 @@ fn sum<P: SWCurveConfig>(terms: &[Term<P>]) -> Projective<P> {
         sorted[next[bits as usize]] = *term;
         next[bits as usize] += 1;
     }
-    let width = window_width(&reach);
+    let width = window_width(&reach, MAX_WINDOW, BUCKET_COST);
     let windows = (0..=256 / width)
         .take_while(|&window| reach_of(&reach, window, width) > 0)
         .count();
@@ -109,24 +131,25 @@ fn sum<P: SWCurveConfig>(terms: &[Term<P>]) -> Projective<P> {
 }
 
 /// How many terms have a digit in `window`: a magnitude of k bits has digits in windows 0..=k/width.
-fn reach_of(reach: &[usize; 257], window: usize, width: usize) -> usize {
+pub fn reach_of(reach: &[usize; 257], window: usize, width: usize) -> usize {
     reach[(window * width).clamp(1, 256)]
 }
 
-/// The width with the least additions: one for each digit, and `BUCKET_COST` for each bucket of each window.
-fn window_width(reach: &[usize; 257]) -> usize {
+/// The width with the least additions: one for each digit, and `bucket_cost` for each bucket of each window.
+pub fn window_width(reach: &[usize; 257], max_width: usize, bucket_cost: usize) -> usize {
     let cost = |width: usize| -> usize {
         (0..=256 / width)
             .map(|window| reach_of(reach, window, width))
             .take_while(|&terms| terms > 0)
-            .map(|terms| terms + (BUCKET_COST << (width - 1)))
+            .map(|terms| terms + (bucket_cost << (width - 1)))
             .sum()
     };
-    (2..=MAX_WINDOW).min_by_key(|&width| cost(width)).unwrap_or(2)
+    (2..=max_width).min_by_key(|&width| cost(width)).unwrap_or(2)
 }
 
 /// Booth's digit of a window: bits window*width-1 .. window*width+width-1 (bit -1 is 0), in -2^(width-1)..=2^(width-1).
-fn digit(magnitude: &BigInt<4>, window: usize, width: usize) -> i32 {
+#[inline]
+pub fn digit(magnitude: &BigInt<4>, window: usize, width: usize) -> i32 {
     let limbs = &magnitude.0;
     let x = if window == 0 {
         limbs[0] << 1
@@ -269,7 +292,6 @@ fn halve<P: SWCurveConfig>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ark_bn254::{g1, g2};
     use ark_ec::{CurveGroup, PrimeGroup};
     use ark_ff::{Field, UniformRand};
 

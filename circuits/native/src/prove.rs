@@ -6,7 +6,7 @@
 //!
 //! where P = a b - c on the odd half of the doubled domain (w its root), and a, b, c interpolate A z, B z and their product.
 
-use ark_bn254::{g1, g2, Fr};
+use ark_bn254::Fr;
 use ark_ec::CurveGroup;
 use ark_ff::{BigInt, PrimeField};
 use rayon::prelude::*;
@@ -17,7 +17,7 @@ use crate::fft::OddHalf;
 use crate::field;
 use crate::invalid;
 use crate::key::ProvingKey;
-use crate::msm::msm;
+use crate::msm::{msm_g1, msm_g2};
 use crate::random;
 use crate::verify::{verify, Proof};
 use crate::zkey;
@@ -41,10 +41,8 @@ pub fn prove(key: &ProvingKey, witness: &[u8], check: bool) -> Result<Proof> {
     let scalars: Zeroizing<Vec<BigInt<4>>> =
         Zeroizing::new(z.par_iter().map(|value| value.into_bigint()).collect());
 
-    let sum_g1 =
-        |section, scalars: &[BigInt<4>]| msm::<g1::Config>(key.bytes(section), scalars, &key.label(section));
-    let sum_g2 =
-        |section, scalars: &[BigInt<4>]| msm::<g2::Config>(key.bytes(section), scalars, &key.label(section));
+    let sum_g1 = |section, scalars: &[BigInt<4>]| msm_g1(key.bytes(section), scalars, &key.label(section));
+    let sum_g2 = |section, scalars: &[BigInt<4>]| msm_g2(key.bytes(section), scalars, &key.label(section));
     let (sum_h, ((sum_b2, sum_c), (sum_a, sum_b1))) = rayon::join(
         || sum_g1(zkey::POINTS_H, &quotient(key, &z, &scalars)?),
         || {
