@@ -77,11 +77,8 @@ class PolicyInputs:
 
 
 def _header(policy: Policy) -> tuple[object, ...]:
-    return (
-        *(policy.name, policy.publisher, policy.epoch, policy.as_of, policy.expires, policy.classes),
-        *(policy.scenarios, policy.scan_factor_im_e6, policy.scan_factor_mm_e6),
-        *(policy.correlation_e6, policy.groups),
-    )
+    """Everything but the instruments."""
+    return tuple(getattr(policy, field.name) for field in fields(policy) if field.name != "instruments")
 
 
 def _quote_json(quote: PriceQuote | RateQuote) -> dict[str, object]:

@@ -57,14 +57,12 @@ class Resolved:
         Raises PolicyError when something that the spec estimates is missing here.
         """
         wanted = spec.estimates
-        missing = [
-            *(wanted.haircuts.keys() - self.tiers.keys()),
-            *(wanted.surfaces.keys() - self.slices.keys()),
-        ]
-        if missing or (wanted.correlation is not None and self.correlation_e6 is None):
-            raise PolicyError(
-                f"estimates of {', '.join(sorted(missing)) or 'the correlations'} are missing; build the policy again"
-            )
+        missing = [f"haircuts of {name}" for name in wanted.haircuts if name not in self.tiers]
+        missing += [f"the surface of {name}" for name in wanted.surfaces if name not in self.slices]
+        if wanted.correlation is not None and self.correlation_e6 is None:
+            missing.append("the correlations")
+        if missing:
+            raise PolicyError(f"estimates are missing: {', '.join(missing)}; build the policy again")
         return replace(
             spec,
             classes=tuple(replace(one, slices=self.slices.get(one.name, ())) for one in spec.classes),

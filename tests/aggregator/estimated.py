@@ -57,11 +57,12 @@ def _cut(text: str, start: str, end: str, put: str) -> str:
     return before + put + end + rest.partition(end)[2]
 
 
-def spec_text(extra_dynamic: str = "", head: str = HEAD, quotes: str = QUOTES) -> str:
-    """The demo spec with ETH's haircuts and smile and all correlations estimated."""
+def spec_text(extra_dynamic: str = "", head: str = HEAD, quotes: str = "") -> str:
+    """The demo spec with ETH's haircuts and all correlations estimated, and ETH's smile when `quotes` are given."""
     text = (SPECS / "demo.toml").read_text()
     text = _cut(text, "correlations = ", "\n\n", "")
-    text = _cut(text, "[classes.smile]", "\n\n", quotes)
+    if quotes:
+        text = _cut(text, "[classes.smile]", "\n\n", quotes)
     asset = text.index('name = "ETH"\nclass = "ETH"')
     kept, rest = text[:asset], text[asset:]
     rest = _cut(rest, "long_tiers = [", "[[assets]]", DYNAMIC + extra_dynamic + "\n")

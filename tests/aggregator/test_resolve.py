@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -24,6 +25,7 @@ from tests.aggregator.estimated import DYNAMIC, HEAD, QUOTES, built, files, opti
 from tests.aggregator.histories import closes_of, correlated, csv_of
 from tests.aggregator.markets import AS_OF, PRICES_E12, policy, prices, rates
 
+QUOTED = spec_text(quotes=QUOTES)
 SIZES = (500 * 10**8, 5_000 * 10**8)
 
 
@@ -62,7 +64,7 @@ def test_haircuts_rise_fast_and_fall_slowly_from_epoch_to_epoch() -> None:
     first = built(previous=policy())
     assert _rates(first)[:2] == [80_000, 110_000]
     assert _rates(first)[2] == 200_000
-    second = built(previous=first)
+    second = built(data=files(scale=0.06), previous=first)
     assert _rates(second)[:2] == [130_000, 160_000]
     calm = built(data=files(scale=0.001), previous=second)
     assert _rates(calm)[:2] == [120_000, 150_000]
@@ -116,7 +118,7 @@ def test_the_correlations_of_the_policy_are_the_shrunk_ones_rounded_up() -> None
 
 def test_marks_come_from_the_fitted_surface() -> None:
     """The fit goes through quotes one point wide, so marks lie within half a point of volatility of the quotes' own."""
-    spec, made = resolved()
+    spec, made = resolved(QUOTED)
     surface = Surface(made.slices["ETH"])
     for row in option_rows()[1:]:
         _, strike, _, bid, ask = row.split(",")
@@ -124,7 +126,7 @@ def test_marks_come_from_the_fitted_surface() -> None:
         forward = 3000 * math.exp(np.interp(years, [0, 180 / 365], [0.05, 0.06]) * years)
         fitted = float(surface.volatility(np.log(float(strike) / forward), years))
         assert float(bid) - 0.002 < fitted < float(ask) + 0.002
-    under = built()
+    under = build_policy(made.applied(spec), prices(), rates(), as_of=AS_OF, epoch=1)
     smile = policy().by_symbol["ETH-20270214-3000-C"].mark_e12
     fit = under.by_symbol["ETH-20270214-3000-C"].mark_e12
     assert fit != smile
@@ -151,7 +153,7 @@ def test_quotes_in_usd_are_inverted_first() -> None:
         rows.append(f"{day},{strike},{side},{low!r},{high!r}")
     text = spec_text(quotes=QUOTES.replace('"volatility"', '"usd"'))
     by_price = built(text, files(options="\n".join(rows)))
-    by_volatility = built()
+    by_volatility = built(QUOTED)
     for one in by_volatility.instruments:
         assert abs(by_price.by_symbol[one.symbol].mark_e12 - one.mark_e12) <= one.mark_e12 // 10**5 + 10
 
@@ -175,7 +177,7 @@ BAD_QUOTES = [
 @pytest.mark.parametrize(("rows", "message"), BAD_QUOTES)
 def test_bad_option_quotes_are_refused_by_their_line(rows: str, message: str) -> None:
     with pytest.raises(PolicyError, match=r"options\.csv") as caught:
-        built(data=files(options="\n".join(["expiry,strike,type,bid,ask", *filter(None, [rows])])))
+        built(QUOTED, data=files(options="\n".join(["expiry,strike,type,bid,ask", *filter(None, [rows])])))
     assert message in str(caught.value)
 
 
@@ -185,7 +187,7 @@ def test_a_price_no_volatility_gives_is_refused() -> None:
     with pytest.raises(PolicyError, match="line 2: bid 500 USD is no price of this option"):
         built(text, files(options=rows))
     with pytest.raises(PolicyError, match="line 1: the header"):
-        built(data=files(options="strike,expiry\n"))
+        built(QUOTED, files(options="strike,expiry\n"))
 
 
 def test_the_data_has_to_be_there_fresh_and_aligned() -> None:
@@ -217,14 +219,10 @@ def test_the_data_has_to_be_there_fresh_and_aligned() -> None:
         (('BTC = "btc.csv"', ""), "names BTC, which is not among"),
         (('unit = "volatility"', 'unit = "eth"'), "unit is 'eth'"),
         (("horizon_mm = 2", "horizon_mm = 2\nspeed = 1"), "speed is not a known key"),
-        (
-            ("[estimated_correlation]", "correlations = []\n[estimated_correlation]"),
-            "correlations is not a known key",
-        ),
     ],
 )
 def test_a_bad_spec_is_refused_by_its_key(change: tuple[str, str], message: str) -> None:
-    text = spec_text()
+    text = QUOTED
     assert change[0] in text
     with pytest.raises(PolicyError) as caught:
         parse_spec(text.replace(*change), "spec")
@@ -242,24 +240,28 @@ def test_two_ways_of_saying_one_thing_are_refused() -> None:
 
 def test_an_unresolved_spec_cannot_be_built() -> None:
     """Without its estimates the correlations would be zero, which is the least margin."""
-    spec = parse_spec(spec_text(), "spec")
+    spec = parse_spec(QUOTED, "spec")
     with pytest.raises(PolicyError, match="resolve it before it is built"):
         build_policy(spec, prices(), rates(), as_of=AS_OF, epoch=1)
-    with pytest.raises(PolicyError, match="estimates of ETH are missing"):
+    with pytest.raises(PolicyError, match="haircuts of ETH, the surface of ETH, the correlations"):
         NOTHING.applied(spec)
     assert HEAD in spec_text()
 
 
+@cache
 def _inputs() -> PolicyInputs:
-    _, made = resolved()
-    return PolicyInputs(spec_text(), made, prices(), rates(), AS_OF, 1, zero_stale=False)
+    _, made = resolved(QUOTED)
+    return PolicyInputs(QUOTED, made, prices(), rates(), AS_OF, 1, zero_stale=False)
 
 
 def test_inputs_survive_their_document_and_give_the_policy_again() -> None:
     inputs = _inputs()
     again = parse_inputs(encode_inputs(inputs))
     assert again == replace(inputs, resolved=replace(inputs.resolved, notes=()))
-    again.check_are_of(built())
+    of = build_policy(again.spec(), prices(), rates(), as_of=AS_OF, epoch=1)
+    again.check_are_of(of)
+    with pytest.raises(PolicyError, match="do not give policy demo"):
+        again.check_are_of(replace(of, correlation_e6=policy().correlation_e6))
     assert again.resolved.betas_e6["BTC"] == 1_000_000
     with pytest.raises(PolicyError, match="do not give policy demo"):
         again.check_are_of(policy())
