@@ -20,7 +20,7 @@ from aggregator.store.asynchronous import AsyncStore
 from aggregator.store.everything import AllRecords
 
 FOLDER: Final = "inputs"
-_KEPT: Final = 8
+_KEPT: Final = 32
 
 
 def inputs_file(home: Home, policy: str) -> Path:
@@ -62,6 +62,7 @@ class Desks:
                 f"what policy {key} was built from is not kept here, so its market cannot be moved; "
                 "build it here: counterfoil policy build"
             )
+        found.check_are_of(case.policy)
         return self._inputs.put(key, found)
 
     def desk(self, case: Case, inputs: PolicyInputs) -> Desk:

@@ -20,7 +20,7 @@ from circuits.assignment import Holder, commitment
 from circuits.bundle import Bundle, BundleAttestation, make_bundle
 from circuits.context import Context
 from circuits.groth16 import ProvingKey, open_key
-from circuits.keys import ensure_dev_key
+from circuits.keys import ceremony_key_path, ensure_dev_key
 from circuits.policy_tree import build_tree, table_hash
 from circuits.prover import prove, size_for
 
@@ -64,7 +64,10 @@ def attestation_request(stored: StoredSnapshot, policy: Policy, now: int) -> Att
 
 
 def proving_key(circuit: ReadyCircuit, path: Path | None, tell: Tell) -> ProvingKey:
-    """The key in `path`, else this machine's dev key, which is made at first use."""
+    """The key in `path`, else the one of a finished ceremony, else this machine's dev key, made at first use."""
+    finished = ceremony_key_path(circuit)
+    if path is None and finished.exists():
+        path = finished
     if path is not None:
         return open_key(path, circuit.native)
     return ensure_dev_key(

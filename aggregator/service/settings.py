@@ -47,7 +47,7 @@ SETTINGS: Final = (
     Setting("store", "url_variable", "", "Environment variable that holds the URL instead."),
     Setting("data", "networks", (), "Network files or folders, as --networks."),
     Setting("data", "rulebooks", (), "Rulebook files or folders."),
-    Setting("data", "stress", "configs/stress.toml", "File of stress replays; empty for none."),
+    Setting("data", "stress", "configs/stress/history.toml", "File of stress replays; empty for none."),
     Setting("workers", "threads", 2, "Threads for proofs and other computing.", 1, 64),
     Setting("workers", "jobs", 2, "Jobs at once.", 1, 64),
     Setting("attestor", "key_file", "", "Attestor's key; with it the service attests."),

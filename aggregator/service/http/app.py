@@ -14,12 +14,18 @@ from typing import Final
 from aiohttp import web
 
 from aggregator.model.errors import ConfigError
-from aggregator.service.http import accounts, health, system, venues
+from aggregator.service.background import follow, offer_own_keys, routines_of
+from aggregator.service.events import Broker
+from aggregator.service.http import accounts, health, registry, streams, system, venues, work
 from aggregator.service.http.edge import add_headers, edge, log
 from aggregator.service.http.operations import BY_ROUTE, Handler, add_routes
+from aggregator.service.http.problems import problem_of
 from aggregator.service.http.service import SERVICE, Service
+from aggregator.service.jobs import JobRunner
 from aggregator.service.networks import chosen_networks
 from aggregator.service.settings import ServiceSettings, check_settings
+from aggregator.service.webhooks import Deliverer
+from aggregator.service.works import works_of
 from aggregator.store import Home
 from aggregator.store.asynchronous import AsyncStore
 from aggregator.web.static_files import add_pages
@@ -44,6 +50,30 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     "createLink": accounts.create_link,
     "getLinkMessage": accounts.get_link_message,
     "getHealth": health.get_health,
+    "whatIf": health.whatif,
+    "listStressReplays": health.list_replays,
+    "stress": health.run_stress,
+    "getLiquidation": health.get_liquidation,
+    "getHistory": work.get_history,
+    "getRegistryAccount": registry.get_registry_account,
+    "listSnapshots": work.list_snapshots,
+    "takeSnapshot": work.take_snapshot,
+    "getSnapshot": work.get_snapshot,
+    "verifySnapshot": work.verify_snapshot,
+    "makeAttestationRequest": work.make_attestation_request,
+    "listProofs": work.list_proofs,
+    "makeProof": work.make_proof,
+    "getBundle": work.get_bundle,
+    "attest": work.attest,
+    "listIntents": work.list_intents,
+    "createIntent": work.create_intent,
+    "getIntent": work.get_intent,
+    "listJobs": work.list_jobs,
+    "getJob": work.get_job,
+    "streamEvents": streams.stream_events,
+    "listWebhooks": streams.list_webhooks,
+    "createWebhook": streams.create_webhook,
+    "deleteWebhook": streams.delete_webhook,
 }
 """What does each operation of openapi.json."""
 
@@ -73,7 +103,7 @@ async def open_service(settings: ServiceSettings, home: Home) -> AsyncIterator[S
     store = await AsyncStore.open(url, where)
     threads = ThreadPoolExecutor(settings.number("workers", "threads"), thread_name_prefix="compute")
     try:
-        yield Service(settings, home, store, networks, threads)
+        yield Service(settings, home, store, Broker(store), networks, threads)
     finally:
         threads.shutdown(wait=True, cancel_futures=True)
         await store.close()
@@ -89,7 +119,55 @@ def make_app(service: Service) -> web.Application:
     add_routes(app, service, HANDLERS)
     add_pages(app)
     app.on_response_prepare.append(add_headers)
+    app.cleanup_ctx.append(_working)
+    app.on_shutdown.append(_let_listeners_go)
     return app
+
+
+async def _working(app: web.Application) -> AsyncIterator[None]:
+    """Jobs, events, deliveries and routines, for as long as the application runs."""
+    service = app[SERVICE]
+    settings, metrics = service.settings, service.metrics
+    runner = JobRunner(
+        service.store,
+        service.broker,
+        works_of(service),
+        problem_of,
+        at_once=settings.number("workers", "jobs"),
+        ended=lambda kind, state: metrics.jobs.labels(kind, state).inc(),
+    )
+    await runner.resume()
+    service.wake_jobs = runner.wake
+    deliverer = Deliverer(
+        service.store,
+        most_attempts=settings.number("webhooks", "attempts"),
+        loopback=settings.flag("webhooks", "allow_loopback"),
+        tried=lambda result: metrics.deliveries.labels(result).inc(),
+    )
+    coroutines = {
+        "events": service.broker.run(),
+        "jobs": runner.run(),
+        "webhooks": deliverer.run(),
+        "keys": offer_own_keys(service),
+        **{routine.name: follow(service, routine) for routine in routines_of(service)},
+    }
+    service.tasks = {name: asyncio.create_task(one, name=name) for name, one in coroutines.items()}
+    for task in service.tasks.values():
+        task.add_done_callback(_tell_of_a_death)
+    yield
+    for task in service.tasks.values():
+        task.cancel()
+    await asyncio.gather(*service.tasks.values(), return_exceptions=True)
+
+
+def _tell_of_a_death(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("a task broke", exc_info=error, extra={"fields": {"task": task.get_name()}})
+
+
+async def _let_listeners_go(app: web.Application) -> None:
+    app[SERVICE].stopping = True
+    app[SERVICE].broker.end()
 
 
 async def serve(settings: ServiceSettings, home: Home, ready: asyncio.Future[str] | None = None) -> None:

@@ -69,6 +69,8 @@ async def _answer(
 ) -> web.StreamResponse:
     try:
         check_origin(service, request)
+        if request.method == "OPTIONS" and allowed_origin(service, request.headers.get("Origin", "")):
+            return web.Response(status=204)
         if operation is not None:
             await admit(service, request, operation)
         if operation is not None and operation.streams:

@@ -11,7 +11,6 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from aggregator.service.http.problems import RefusalError
 from aggregator.service.http.service import Service
 
 Handler = Callable[[Service, web.Request], Awaitable[web.StreamResponse]]
@@ -57,7 +56,7 @@ def add_routes(app: web.Application, service: Service, handlers: Mapping[str, Ha
     """Serve every operation with its handler; KeyError when one has none."""
     for operation in operations():
         route = app.router.add_route(
-            operation.method, operation.path, _bound(handlers.get(operation.id, _not_yet), service)
+            operation.method, operation.path, _bound(handlers[operation.id], service)
         )
         if route.resource is not None:
             app[BY_ROUTE][operation.method, route.resource.canonical] = operation
@@ -67,10 +66,6 @@ def operation_of(request: web.Request) -> Operation | None:
     """The operation that a request is for, None for a page or an unknown path."""
     resource = request.match_info.route.resource
     return None if resource is None else request.app[BY_ROUTE].get((request.method, resource.canonical))
-
-
-async def _not_yet(_service: Service, request: web.Request) -> web.StreamResponse:
-    raise RefusalError(503, "this version does not do that yet")
 
 
 def _bound(handler: Handler, service: Service) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:

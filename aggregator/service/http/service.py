@@ -12,10 +12,12 @@ from typing import Final, TypeVar
 from aiohttp import web
 
 from aggregator.model.errors import NotFoundError
+from aggregator.service.events import Broker
 from aggregator.service.http.limits import RateLimits
 from aggregator.service.http.metrics import Metrics
 from aggregator.service.http.problems import RefusalError
 from aggregator.service.library import Kept, Library
+from aggregator.service.market import Desks
 from aggregator.service.settings import ServiceSettings
 from aggregator.service.venue import AcceptedKey, VenueRules
 from aggregator.service.venue_file import load_venue
@@ -40,6 +42,7 @@ class Service:
     settings: ServiceSettings
     home: Home
     store: AsyncStore
+    broker: Broker
     networks: tuple[Network, ...]
     threads: ThreadPoolExecutor
     library: Library = field(default_factory=Library)
@@ -47,7 +50,10 @@ class Service:
     limits: RateLimits = field(default_factory=RateLimits)
     answers: Kept[bytes] = field(default_factory=lambda: Kept(ANSWERS_KEPT))
     own_keys: dict[str, AcceptedKey] = field(default_factory=dict)
+    desks: Desks = field(default_factory=Desks)
+    wake_jobs: Callable[[], None] = lambda: None
     stopping: bool = False
+    tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     _keys: tuple[ApiKey, ...] = ()
     _keys_until: float = 0.0
     _venues: Mapping[str, VenueRules] = field(default_factory=dict)

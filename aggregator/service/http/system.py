@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from importlib.metadata import version
 
 from aiohttp import web
@@ -54,8 +55,20 @@ async def get_ready(service: Service, _request: web.Request) -> web.Response:
         checks.append({"name": "store", "passed": True, "detail": service.store.dialect})
     except CounterfoilError:
         checks.append({"name": "store", "passed": False, "detail": "the store cannot be read"})
+    broken = sorted(name for name, task in service.tasks.items() if _broke(task))
+    checks.append(
+        {
+            "name": "tasks",
+            "passed": not broken,
+            "detail": f"{', '.join(broken)} broke; see the log" if broken else "all run",
+        }
+    )
     ready = all(check["passed"] for check in checks)
     return json_answer({"ready": ready, "checks": checks}, status=200 if ready else 503)
+
+
+def _broke(task: asyncio.Task[None]) -> bool:
+    return task.done() and not task.cancelled() and task.exception() is not None
 
 
 async def get_metrics(service: Service, _request: web.Request) -> web.Response:
