@@ -7,13 +7,14 @@ state root and the timestamp as well, and nothing is proven under that anchor.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from aggregator.model.anchors import BlockAnchor, Finality, Trust, eip155
 from aggregator.model.errors import ChainError, ChainUnreachableError, QuorumError, ReorgError
-from chains.rpc import Agreement, Chain
-from chains.rpc.values import encode_quantity, parse_object
+from chains.rpc import Agreement, Chain, Request
+from chains.rpc.values import encode_quantity, parse_array, parse_object
 from chains.verified import Header, parse_header
 
 DEFAULT_MAX_LAG_S: Final = 3600
@@ -88,43 +89,70 @@ async def take_anchor(
     return Anchored(anchor, provable=agreed.rebuilt, header=agreed.encoded)
 
 
-async def check_anchor(chain: Chain, anchor: BlockAnchor) -> None:
-    """Return when the quorum still has `anchor` on its chain.
+async def check_anchor(chain: Chain, anchor: BlockAnchor, *ancestors: BlockAnchor) -> None:
+    """Return when the quorum still has `anchor` on its chain, under the head that it reports by now.
+
+    An endpoint confirms when its block at that height is the anchor, the block above names the anchor as its parent,
+    its head is not below the anchor, and each of `ancestors` (anchors taken before) is its block at their heights. All
+    of it is one HTTP exchange with each endpoint.
 
     Raises:
-        ReorgError: an endpoint has another block at that height, or none any more, and no quorum vouches for it.
+        ReorgError: an endpoint has another block at one of these heights, or none any more, and no quorum vouches for
+            them.
         ChainUnreachableError: too few endpoints answer.
     """
-    answers = await chain.ask_all(
-        lambda e: e.call("eth_getBlockByNumber", [encode_quantity(anchor.number), False])
-    )
-    confirmed, denied, silent = 0, 0, []
+    numbers = [anchor.number, anchor.number + 1, *(a.number for a in ancestors)]
+    requests = [Request("eth_getBlockByNumber", [encode_quantity(n), False]) for n in numbers]
+    requests.append(Request("eth_getBlockByNumber", ["latest", False]))
+    answers = await chain.ask_all(lambda e: e.batch(requests))
+    confirmed, denied, silent = 0, [], []
     for endpoint, answer in answers:
         try:
             if isinstance(answer, ChainError):
                 raise answer
-            found = (
-                None if answer is None else "0x" + parse_header(parse_object(answer, "the block")).hash.hex()
-            )
+            found = [_header_or_none(item) for item in parse_array(answer, "a batch")]
+            reason = _contradiction(anchor, ancestors, found)
         except ChainError as error:
             silent.append(str(error))
             continue
-        if found == anchor.hash:
+        if not reason:
             confirmed += 1
         else:
-            denied += 1
-            endpoint.note(f"has {found or 'no block'} instead of block {anchor.number} {anchor.hash}")
-    if confirmed >= chain.quorum and confirmed > denied:
+            denied.append(reason)
+            endpoint.note(reason)
+    if confirmed >= chain.quorum and confirmed > len(denied):
         return
     if denied:
         raise ReorgError(
-            f"block {anchor.number} of {chain.name} is no longer {anchor.hash}: {denied} of {confirmed + denied} "
-            "endpoints have another block there; take the snapshot again"
+            f"block {anchor.number} of {chain.name} is no longer {anchor.hash} under the head: {len(denied)} of "
+            f"{confirmed + len(denied)} endpoints contradict it, the first {denied[0]}; take the snapshot again"
         )
     raise ChainUnreachableError(
         f"{confirmed} of the {chain.quorum} endpoints of {chain.name} needed to confirm block {anchor.number} "
         f"answered: {'; '.join(silent)}"
     )
+
+
+def _header_or_none(answer: object) -> Header | None:
+    if isinstance(answer, ChainError):
+        raise answer
+    return None if answer is None else parse_header(parse_object(answer, "the block"))
+
+
+def _contradiction(
+    anchor: BlockAnchor, ancestors: Sequence[BlockAnchor], found: Sequence[Header | None]
+) -> str:
+    """What an endpoint's blocks say against the anchors, "" when nothing: at, above, the ancestors, the head."""
+    at, above, *below, head = found
+    for wanted, block in ((anchor, at), *zip(ancestors, below, strict=True)):
+        own = None if block is None else "0x" + block.hash.hex()
+        if own != wanted.hash:
+            return f"has {own or 'no block'} instead of block {wanted.number} {wanted.hash}"
+    if above is not None and "0x" + above.parent_hash.hex() != anchor.hash:
+        return f"has block {above.number} on another parent than block {anchor.number} {anchor.hash}"
+    if head is None or head.number < anchor.number:
+        return f"is at the head {'none' if head is None else head.number}, below block {anchor.number}"
+    return ""
 
 
 async def _highest_common(chain: Chain, finality: Finality) -> int:

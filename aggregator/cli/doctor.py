@@ -32,11 +32,24 @@ MIN_NODE: Final = 20
 TOOL_TIMEOUT_S: Final = 20
 
 
+NEEDED_METHODS: Final = frozenset({"eth_getBlockByNumber", "eth_call"})
+"""Without one of these an endpoint cannot be read at all."""
+ADVICE: Final = {
+    "eth_getBlockByNumber": "nothing can be read there; use another endpoint",
+    "eth_call": "nothing can be read there; use an endpoint that takes a block hash (EIP-1898)",
+    "eth_call with overrides": "storage layouts have to be configured there, or balances are called and not proven",
+    "eth_createAccessList": "storage layouts have to be configured there, or balances are called and not proven",
+    "eth_getProof": "balances read there are called and not proven; use an endpoint that offers it",
+}
+"""What a method that fails means, by the names of chains.rpc.health."""
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One thing that was looked at: its state, what was found, and what to do.
 
-    States: "ok"; "missing", a command needs it; "not set", only reading that network needs it; "unreachable".
+    States: "ok"; "missing", a command needs it; "not set", only reading that network needs it; "unreachable";
+    "limited", an endpoint does not do all that reading and proving need.
     """
 
     name: str
@@ -106,27 +119,56 @@ def _home(settings: Settings) -> Finding:
     return Finding("home", "ok", f"{settings.home.root} ({count} accounts)")
 
 
-async def _network(network: Network) -> Finding:
+async def examine(network: Network) -> list[Finding]:
+    """The network, and each of its endpoints that cannot do all that reading needs."""
+    from chains.rpc import probe_endpoints
+    from chains.rpc.values import parse_quantity
+
     try:
         network.urls()
+        chain = network.connect()
     except ConfigError as error:
-        return Finding(network.name, "not set", str(error), "needed only to read this network")
-    chain = network.connect()
+        return [Finding(network.name, "not set", str(error), "needed only to read this network")]
     try:
         async with chain:
+            rows = await probe_endpoints(chain, network.finality.value)
             head = await chain.call("eth_blockNumber")
     except ChainError as error:
-        return Finding(network.name, "unreachable", str(error), "check the URL and the connection")
-    return Finding(network.name, "ok", f"{len(chain.active)} endpoints of {network.chain}, at block {head}")
+        return [Finding(network.name, "unreachable", str(error), "check the URL and the connection")]
+    problems = [row for row in rows if row.problem]
+    unable = {row.endpoint for row in problems if row.method in NEEDED_METHODS}
+    usable, whole = (
+        len(chain.active) - len(unable),
+        len(chain.active) - len({row.endpoint for row in problems}),
+    )
+    slowest = max((row.seconds for row in rows), default=0.0)
+    found = (
+        f"{len(chain.active)} endpoints of {network.chain}, at block {parse_quantity(head, 'the block number')}; "
+        f"{whole} do all that reading and proving need; the slowest answer took {slowest:.1f} s"
+    )
+    state = "ok" if usable >= network.quorum else "unreachable"
+    return [
+        Finding(network.name, state, found, "add endpoints that answer eth_call by block hash"),
+        *(Finding(network.name, "limited", reason, "correct its URL") for reason in chain.refused.values()),
+        *(
+            Finding(
+                f"{network.name}: {row.endpoint}",
+                "limited",
+                f"{row.method}: {row.problem}",
+                ADVICE[row.method],
+            )
+            for row in problems
+        ),
+    ]
 
 
 def _networks(paths: tuple[str, ...]) -> list[Finding]:
     networks = chosen_networks(paths)
 
-    async def all_of_them() -> list[Finding]:
-        return await asyncio.gather(*(_network(network) for network in networks))
+    async def all_of_them() -> list[list[Finding]]:
+        return await asyncio.gather(*(examine(network) for network in networks))
 
-    return asyncio.run(all_of_them())
+    return [finding for group in asyncio.run(all_of_them()) for finding in group]
 
 
 @click.command()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from chains.anchors import check_anchor, take_anchor
 from chains.devnet import Devnet, devnet
 from chains.rpc import Chain, Endpoint
 from chains.rpc.values import encode_quantity, parse_quantity
-from tests.chains.faults import FaultyNode, faulty_node
+from tests.chains.faults import FaultyNode, faulty_node, honest
 
 pytestmark = pytest.mark.anvil
 
@@ -178,6 +179,42 @@ async def test_one_endpoint_on_a_fork_does_not_unsettle_a_quorum_and_silence_is_
             silence(liar)
             with pytest.raises(ChainUnreachableError, match="1 of the 2 endpoints"):
                 await check_anchor(chain, anchor)
+
+
+async def test_the_anchor_has_to_stay_under_the_head(net: Devnet) -> None:
+    """The block above on another parent, a head below the anchor, an earlier anchor replaced: each is named.
+
+    All of it is asked in one exchange.
+    """
+    await net.mine(4)
+    async with faulty_node(net.url) as node, Chain(101, [Endpoint(node.url)]) as chain:
+        cut = int(time.time()) + 5
+        earlier = (await take_anchor(chain, cut=cut, finality=Finality.FINALIZED)).anchor
+        await net.mine(4)
+        anchor = (await take_anchor(chain, cut=cut, finality=Finality.FINALIZED)).anchor
+        node.posts.clear()
+        await check_anchor(chain, anchor, earlier)
+        assert [len(post) for post in node.posts] == [4]
+
+        def other_parent(method: str, params: list[Any], answer: Any) -> Any:
+            above = method == "eth_getBlockByNumber" and params[0] == hex(anchor.number + 1)
+            return answer | {"parentHash": "0x" + "11" * 32} if above else answer
+
+        node.tamper = other_parent
+        with pytest.raises(ReorgError, match=f"has block {anchor.number + 1} on another parent"):
+            await check_anchor(chain, anchor, earlier)
+        old = await net.endpoint.call("eth_getBlockByNumber", ["0x1", False])
+
+        def low_head(method: str, params: list[Any], answer: Any) -> Any:
+            return old if params[:1] == ["latest"] else answer
+
+        node.tamper = low_head
+        with pytest.raises(ReorgError, match=f"is at the head 1, below block {anchor.number}"):
+            await check_anchor(chain, anchor, earlier)
+        node.tamper = honest
+        replaced = replace(earlier, hash="0x" + "22" * 32)
+        with pytest.raises(ReorgError, match=f"instead of block {earlier.number} 0x2222"):
+            await check_anchor(chain, anchor, replaced)
 
 
 def silence(node: FaultyNode) -> None:
