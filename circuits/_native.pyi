@@ -139,3 +139,60 @@ def find_bad_proofs(vk: bytes, public: bytes, proofs: bytes) -> list[tuple[int, 
 
 def alpha_beta(vk: bytes) -> bytes:
     """e(alpha, beta) of a verification key as 12 base field elements: `vk_alphabeta_12` of snarkjs."""
+
+def make_powers(
+    path: _Path,
+    power: int,
+    prepared: bool = True,
+    name: str = "",
+    progress: Callable[[float], object] | None = None,
+) -> None:
+    """Make 2^power powers of tau from this machine's randomness and write them as a `.ptau` with one contribution.
+
+    Whoever runs this could keep the trapdoor. `prepared` adds the Lagrange values that phase 2 starts from.
+    """
+
+def read_powers(path: _Path) -> tuple[int, int, bool, int]:
+    """power, power of the ceremony, whether it is prepared, and number of contributions of a `.ptau`.
+
+    Checks the structure; the points are checked by `setup_first_key`.
+    """
+
+def setup_first_key(
+    circuit: Circuit, powers: _Path, path: _Path, progress: Callable[[float], object] | None = None
+) -> bytes:
+    """Make the first key of a ceremony from a `.ptau` and write it as a `.zkey`; returns the circuit's hash (64 bytes).
+
+    Byte for byte what `snarkjs groth16 setup` makes of the same `.r1cs`. Every power that is used is checked to be
+    on the curve, in the subgroup and consistent with the others, and every public input to be bound.
+    """
+
+def contribute(
+    key: _Path, path: _Path, name: str, text: bytes, progress: Callable[[float], object] | None = None
+) -> bytes:
+    """Add a contribution with a fresh secret to a `.zkey`; returns the contribution's hash (64 bytes).
+
+    The secret is made from the operating system's randomness and `text`, and is forgotten.
+    """
+
+def apply_beacon(
+    key: _Path,
+    path: _Path,
+    name: str,
+    value: bytes,
+    iterations: int,
+    seed_bytes: bytes,
+    progress: Callable[[float], object] | None = None,
+) -> bytes:
+    """Add a beacon to a `.zkey`: `seed_bytes` is the value after 2^iterations SHA-256. Returns its hash (64 bytes)."""
+
+def read_transcript(path: _Path) -> tuple[bytes, list[tuple[str, bytes, tuple[int, bytes] | None]]]:
+    """The circuit's hash, and name, hash, and a beacon's iterations and value, of each contribution to a `.zkey`."""
+
+def verify_ceremony(
+    key: _Path, first: _Path, seeds: list[bytes], progress: Callable[[float], object] | None = None
+) -> None:
+    """Check that a `.zkey` follows from a ceremony's first one by the contributions it names, and by nothing else.
+
+    `seeds` are what the beacons give, in their order. Raises ValueError naming file, section and reason.
+    """

@@ -1,16 +1,25 @@
-"""Which proving key belongs to which circuit: found by the circuit's digest, made once per machine for development."""
+"""Which proving key belongs to which circuit, and whether a ceremony made it.
+
+A dev key is found by the circuit's digest and made once per machine. A key counts as a ceremony's only on a machine
+that verified the ceremony's transcript (`counterfoil ceremony finish`): that leaves a record beside the keys, named by
+the verification key. Contributions alone say nothing, since whoever has a dev key can add some.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
+from typing import Final
 
 from aggregator.model.errors import InputError
 from circuits.artifacts import ReadyCircuit
 from circuits.groth16 import ProvingKey, open_key, setup_dev
+
+VERIFIED_SCHEMA: Final = "counterfoil/verified-ceremony/1"
 
 
 class KeyKind(StrEnum):
@@ -20,9 +29,34 @@ class KeyKind(StrEnum):
     CEREMONY = "ceremony"
 
 
-def kind_of(key: ProvingKey) -> KeyKind:
-    """The kind of an opened key."""
-    return KeyKind.DEV if key.is_dev else KeyKind.CEREMONY
+def kind_of(key: ProvingKey, directory: Path | None = None) -> KeyKind:
+    """The kind of an opened key, by the records in `directory` (this machine's by default)."""
+    if key.is_dev:
+        return KeyKind.DEV
+    key_id = verification_key_id(key.verification_key)
+    try:
+        record = json.loads(_record_path(key_id, directory or default_key_directory()).read_bytes())
+    except (OSError, ValueError):
+        return KeyKind.DEV
+    good = isinstance(record, dict) and record.get("schema") == VERIFIED_SCHEMA
+    return KeyKind.CEREMONY if good and record.get("verificationKeyId") == key_id else KeyKind.DEV
+
+
+def record_verified(circuit: ReadyCircuit, key: ProvingKey, transcript_sha256: str, directory: Path) -> None:
+    """Notes that the ceremony behind an opened key was verified on this machine."""
+    key_id = verification_key_id(key.verification_key)
+    record = {
+        "schema": VERIFIED_SCHEMA,
+        "circuit": circuit.size.name,
+        "circuitDigest": circuit.digest,
+        "verificationKeyId": key_id,
+        "transcriptSha256": transcript_sha256,
+    }
+    _record_path(key_id, directory).write_text(json.dumps(record, indent=1) + "\n")
+
+
+def _record_path(key_id: str, directory: Path) -> Path:
+    return directory / f"{key_id[2:]}.verified.json"
 
 
 def verification_key_id(verification_key: bytes) -> str:
@@ -42,6 +76,13 @@ def default_key_directory() -> Path:
 def dev_key_path(circuit: ReadyCircuit, directory: Path | None = None) -> Path:
     """Where the dev key of a circuit is kept: the name holds the circuit's digest."""
     return (directory or default_key_directory()) / f"{circuit.size.name}-{circuit.digest[2:18]}.dev.zkey"
+
+
+def ceremony_key_path(circuit: ReadyCircuit, directory: Path | None = None) -> Path:
+    """Where `counterfoil ceremony finish` puts the key of a circuit."""
+    return (
+        directory or default_key_directory()
+    ) / f"{circuit.size.name}-{circuit.digest[2:18]}.ceremony.zkey"
 
 
 def ensure_dev_key(

@@ -22,6 +22,10 @@ COMMANDS = {
     "stress": ("aggregator.cli.stress:stress", "Re-value an account in moved markets."),
     "liquidation": ("aggregator.cli.liquidation:liquidation", "Find the prices that liquidate an account."),
     "proof": ("aggregator.cli.proof:proof", "Make and verify proofs of excess."),
+    "ceremony": (
+        "aggregator.cli.ceremony:ceremony",
+        "Make a proving key together with others, of whom one honest one is enough.",
+    ),
     "relay": ("aggregator.cli.relay:relay", "Bring bundles onto a chain."),
     "venue": ("aggregator.cli.venue:venue", "Check accounts and pledge margin as a venue."),
     "serve": ("aggregator.cli.serve:serve", "Serve all this over HTTP, and the dashboard."),

@@ -80,7 +80,7 @@ def render_statement(console: Console, bundle: Bundle, now: int) -> None:
 @click.option(
     "--proving-key",
     type=click.Path(path_type=Path),
-    help="A .zkey of the circuit.  [default: this machine's dev key, made at first use]",
+    help="A .zkey of the circuit.  [default: a finished ceremony's, else this machine's dev key]",
 )
 @click.option("--out", type=click.Path(path_type=Path), help="Also write the bundle to this file.")
 @settings_options
@@ -159,7 +159,7 @@ def make(
 @click.option(
     "--verification-key",
     type=click.Path(path_type=Path),
-    help="verification_key.json to trust.  [default: that of this machine's dev key]",
+    help="verification_key.json to trust.  [default: a finished ceremony's, else this machine's dev key's]",
 )
 @click.option("--venue", help="Also check that the proof is for this venue.")
 @settings_options
@@ -223,7 +223,7 @@ def verify(
 @click.option(
     "--proving-key",
     type=click.Path(path_type=Path),
-    help="A .zkey of the circuit.  [default: this machine's dev key, made at first use]",
+    help="A .zkey of the circuit.  [default: a finished ceremony's, else this machine's dev key]",
 )
 @click.option("--out", type=click.Path(path_type=Path), help="Write verification_key.json to this file.")
 @settings_options

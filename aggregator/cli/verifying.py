@@ -12,7 +12,7 @@ from circuits.artifacts import ready
 from circuits.bundle import Bundle
 from circuits.formats.snarkjs import encode_verification_key
 from circuits.groth16 import open_key
-from circuits.keys import dev_key_path, verification_key_id
+from circuits.keys import ceremony_key_path, dev_key_path, verification_key_id
 from circuits.solvency import SIZES
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def accepted_key(bundle: Bundle, path: Path | None) -> bytes:
-    """The verification key to check a bundle with: the file's, else that of this machine's dev key.
+    """The verification key to check a bundle with: the file's, else that of this machine's ceremony or dev key.
 
     Raises InputError when there is neither, ProofRefusedError when the bundle names another key.
     """
@@ -33,7 +33,8 @@ def accepted_key(bundle: Bundle, path: Path | None) -> bytes:
                 "ask for a proof of a circuit it has"
             )
         circuit = ready(bundle.circuit)
-        found = dev_key_path(circuit)
+        finished = ceremony_key_path(circuit)
+        found = finished if finished.exists() else dev_key_path(circuit)
         if not found.exists():
             raise InputError(
                 f"this machine has no key of {bundle.circuit}; give the one to trust with --verification-key"
