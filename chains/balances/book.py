@@ -74,6 +74,11 @@ class LayoutBook:
         if before is None or anchor.number > before.number:
             self._heights[chain_id, anchor.finality] = anchor
 
+    def earlier(self, chain_id: int, anchor: BlockAnchor) -> tuple[BlockAnchor, ...]:
+        """The highest block of an earlier snapshot, where it is below `anchor`: it has to be among its ancestors."""
+        before = self._heights.get((chain_id, anchor.finality))
+        return () if before is None or before.number >= anchor.number else (before,)
+
     def forget_heights(self) -> None:
         """Accept any height again, after a reorganisation that was looked into."""
         self._heights.clear()

@@ -73,6 +73,7 @@ async def read_chain(
         ChainError: the chain as a whole cannot be read, or its block was replaced while it was read.
     """
     anchored = await take_anchor(chain, cut=cut, finality=network.finality, max_lag_s=network.max_lag_s)
+    earlier = book.earlier(chain.chain_id, anchored.anchor)
     book.climb(chain.chain_id, anchored.anchor, cut)
     assets = assets_of(network)
     wanted = {probe: layout for asset in assets for probe, layout in asset.layouts().items()}
@@ -93,7 +94,7 @@ async def read_chain(
                 miss(asset, holder, error)
     everything = [(amount, holder) for _, holder, amounts in read for amount in amounts]
     drafts, proven = await _prove(chain, anchored, everything, wanted, layouts, book)
-    await check_anchor(chain, anchored.anchor)
+    await check_anchor(chain, anchored.anchor, *earlier)
 
     readings: list[Reading] = []
     following = iter(drafts)

@@ -313,6 +313,22 @@ async def test_a_reorganisation_under_a_snapshot_is_noticed(net: Devnet) -> None
     assert "is no longer 0x" in reason
 
 
+async def test_a_reorganisation_below_an_earlier_snapshot_is_noticed(net: Devnet) -> None:
+    """A later, higher block that does not descend from the one read before: the chain fails and says so."""
+    book = LayoutBook()
+    await net.mine(2)
+    checkpoint = await net.checkpoint()
+    await net.mine(3)
+    assert (await snap(network(net), book=book)).complete
+    await net.revert(checkpoint)
+    await net.send(BOB, value=1)
+    await net.mine(6)
+    snapshot = await snap(network(net), book=book)
+    assert [f.chain for f in snapshot.failed_chains] == ["eip155:101"]
+    assert "is no longer" in snapshot.failed_chains[0].reason
+    assert "instead of block 5" in snapshot.failed_chains[0].reason
+
+
 async def test_a_remembered_layout_is_given_up_when_the_code_changes(net: Devnet) -> None:
     """A wrong layout remembered for other code is replaced; one for the same code refuses the reading."""
     coin = await net.deploy("TestToken", "C", "C", 6)
