@@ -4,8 +4,11 @@ A deposit is read as a quantity of the underlying asset under the instrument `a<
 negative. The user's configuration bitmap says in which reserves something is owed: a debt in a reserve that the network
 file does not list makes the whole market missing.
 
-Source: aave/aave-v3-core, `PoolStorage`, `DataTypes`, `MathUtils`, `WadRayMath`, `IncentivizedERC20`; the storage of
-later releases is compatible. Up to 3.4 products are rounded half up, from 3.5 on deposits down and debts up.
+A debt at a stable rate is a principal, compounded at the holder's own rate since it was last counted.
+
+Source: aave/aave-v3-core, `PoolStorage`, `DataTypes`, `MathUtils`, `WadRayMath`, `IncentivizedERC20`,
+`StableDebtToken`; the storage of later releases is compatible. Up to 3.4 products are rounded half up, from 3.5 on
+deposits down and debts up.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ from aggregator.model.snapshot import DEBT_KIND
 from chains.balances.asset import Amount, Asset
 from chains.balances.discovery import Probe
 from chains.balances.forms import Form, Stated, Word, contract_of, holder_slot, layout_of
+from chains.balances.layouts import Layout
 from chains.multicall import Call, Outcome
 from chains.networks import Lending, Network, Reserve
 from chains.rpc.abi import encode_call
@@ -28,6 +32,9 @@ PROTOCOL: Final = "aave-v3"
 RAY: Final = 10**27
 YEAR_S: Final = 365 * 86_400
 _SCALED: Final = "scaledBalanceOf(address)"
+_PRINCIPAL: Final = "principalBalanceOf(address)"
+_TIMES_BEHIND_BALANCES: Final = 6
+"""Slots from a stable debt token's balances to the times at which its holders' debts were last counted."""
 _RESERVES, _USERS_CONFIG, _USERS_EMODE = 52, 53, 56
 """Slots of the pool's mappings."""
 _HALF_WORD: Final = (1 << 128) - 1
@@ -46,8 +53,10 @@ class AaveMarket(Asset):
         self._pool = bytes.fromhex(market.address[2:])
 
     def layouts(self) -> Mapping[Probe, str]:
-        """The scaled balances of each deposit and variable debt token."""
-        return {_probe(token): "" for r in self._market.reserves for token in (r.deposit, r.debt)}
+        """The scaled balances of each deposit and variable debt token, the principals of stable debts."""
+        scaled = {_probe(token): "" for r in self._market.reserves for token in (r.deposit, r.debt)}
+        stable = (r.stable_debt for r in self._market.reserves if r.stable_debt)
+        return scaled | {_probe(token, _PRINCIPAL): "" for token in stable}
 
     def shared_calls(self) -> tuple[Call, ...]:
         """The data of each reserve."""
@@ -102,7 +111,9 @@ class AaveMarket(Asset):
             return Amount(
                 symbol, DEBT_KIND, address, -raw, reserve.decimals, detail, DEBT_FORM, _probe(token)
             )
-        return Amount(symbol, DEBT_KIND, address, -raw, reserve.decimals, {**detail, "rate": "stable"})
+        stable = {**detail, "rate": "stable"}
+        probe = _probe(token, _PRINCIPAL)
+        return Amount(symbol, DEBT_KIND, address, -raw, reserve.decimals, stable, STABLE_FORM, probe)
 
     def _reserve_id(self, reserve: Reserve, outcome: Outcome) -> int:
         """The id, when the pool names the tokens and decimals that the network file does; raises ChainError."""
@@ -117,8 +128,8 @@ class AaveMarket(Asset):
         return words[_ID]
 
 
-def _probe(token: str) -> Probe:
-    return Probe(bytes.fromhex(token[2:]), _SCALED)
+def _probe(token: str, question: str = _SCALED) -> Probe:
+    return Probe(bytes.fromhex(token[2:]), question)
 
 
 def _tokens(reserve: Reserve) -> list[str]:
@@ -185,8 +196,33 @@ class _DebtForm(_ScaledForm):
         return frozenset({-_half_up(product), -product // RAY})
 
 
-DEPOSIT_FORM, DEBT_FORM = "aave-v3-deposit", "aave-v3-debt"
-AAVE_FORMS: Final[dict[str, Form]] = {DEPOSIT_FORM: _DepositForm(), DEBT_FORM: _DebtForm()}
+class _StableForm:
+    """A principal at the holder's own rate, which lies beside it in the holder's word."""
+
+    def words(self, stated: Stated) -> tuple[Word, ...]:
+        """The holder's word, and when the debt was last counted."""
+        token, layout = contract_of(stated.token), layout_of(stated)
+        times = Layout(layout.form, layout.slot + _TIMES_BEHIND_BALANCES)
+        return (token, holder_slot(stated)), (token, times.key(stated.holder))
+
+    def raw(self, stated: Stated, words: Sequence[int]) -> frozenset[int]:
+        """Compounded interest since then, negative."""
+        layout = layout_of(stated)
+        elapsed = max(stated.time - words[1], 0)
+        principal, rate = layout.balance(words[0]), layout.beside(words[0])
+        return frozenset({-ray_mul(principal, compounded(rate, elapsed)) if principal else 0})
+
+    def remarks(self, stated: Stated, words: Sequence[int]) -> Mapping[str, str]:
+        """Nothing."""
+        return {}
+
+
+DEPOSIT_FORM, DEBT_FORM, STABLE_FORM = "aave-v3-deposit", "aave-v3-debt", "aave-v3-stable"
+AAVE_FORMS: Final[dict[str, Form]] = {
+    DEPOSIT_FORM: _DepositForm(),
+    DEBT_FORM: _DebtForm(),
+    STABLE_FORM: _StableForm(),
+}
 
 
 def ray_mul(a: int, b: int) -> int:

@@ -91,7 +91,12 @@ async def test_a_stable_debt_is_read_beside_the_others(market: Market) -> None:
     readings = lent(await snap(market))
     stable = readings["USDC-DEBT", True]
     assert -stable.raw == await balance(market, market.described.reserves[0].stable_debt) > 1_000_000
-    assert (stable.kind, stable.method) == ("debt", Method.CALLED)
+    assert (stable.kind, stable.method, stable.detail["proof"]) == ("debt", Method.PROVEN, "aave-v3-stable")
+    owed = -stable.raw
+    await market.pass_time(10 * _YEAR_S)
+    later = lent(await snap(market))["USDC-DEBT", True]
+    assert -later.raw == await balance(market, market.described.reserves[0].stable_debt) > owed
+    assert later.method is Method.PROVEN
 
 
 async def test_the_users_e_mode_is_proven(market: Market) -> None:
@@ -150,7 +155,7 @@ async def test_evidence_refuses_a_debt_made_smaller_and_a_bitmap_left_out(market
         env={},
     )
     text = encode_snapshot(snapshot).decode()
-    assert verify_evidence(parse_snapshot(text), evidence).proven == 5
+    assert verify_evidence(parse_snapshot(text), evidence).proven == 7
     forged = text.replace('"owesInReserves":"0"', '"owesInReserves":""')
     with pytest.raises(StateProofError, match="owesInReserves"):
         verify_evidence(parse_snapshot(forged), evidence)
