@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 
 FRONTIER_E6: Final = tuple(RATE_SCALE * n // 20 for n in (8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28))
 """Multiples of the first price on a frontier: 40 % to 140 %."""
+FRONTIER_SCAN_E6: Final = tuple(round(RATE_SCALE * 10 ** (n / 8)) for n in range(-10, 11))
 FRONTIER_RESOLUTION: Final = 10**6
-"""A frontier is drawn to a millionth of a price; single prices are found to a billionth."""
+"""A frontier looks at half as many prices as a single search, and is drawn to a millionth of a price."""
 
 
 @click.command()
@@ -71,7 +72,7 @@ def liquidation(
     now = desk.evaluate(desk.policy(), Level.MM)
     asked = names or _moving(desk)
     found = {name: liquidation_prices(desk, name) for name in asked}
-    points = joint(desk, pair[0], pair[1], FRONTIER_E6, resolution=FRONTIER_RESOLUTION) if pair else ()
+    points = joint(desk, *pair, FRONTIER_E6, FRONTIER_SCAN_E6, FRONTIER_RESOLUTION) if pair else ()
 
     def render(console: Console) -> None:
         console.print(_prices(desk, found).draw())

@@ -60,18 +60,8 @@ def option_arrays(
     before = black76.value(
         market.curve.forward(years), strikes, years, market.volatility(strikes, years), is_call
     )
-    columns = [
-        s.cover
-        * (
-            black76.value(
-                market.shocked_curve(s).forward(years),
-                strikes,
-                years,
-                market.shocked_volatility(strikes, years, s),
-                is_call,
-            )
-            - before
-        )
-        for s in scenarios
-    ]
-    return np.stack(columns, axis=-1)
+    forwards = np.array([market.shocked_curve(s).forward(years) for s in scenarios])
+    volatilities = market.shocked_volatilities(strikes, years, scenarios)
+    after = black76.value(forwards, strikes[:, None], years, volatilities, is_call[:, None])
+    covers = np.array([s.cover for s in scenarios])
+    return np.asarray(covers * (after - before[:, None]), dtype=np.float64)

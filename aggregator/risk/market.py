@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -39,20 +40,22 @@ class Market:
             raise PolicyError(f"class {self.name} has options but no volatility surface; add its `vol` table")
         return self.surface.volatility(np.log(strike / self.curve.forward(years)), years)
 
-    def shocked_volatility(self, strike: Floats, years: float, scenario: Scenario) -> Floats:
-        """Volatility at a strike under a scenario, sticky in the strike.
+    def shocked_volatilities(self, strikes: Floats, years: float, scenarios: Sequence[Scenario]) -> Floats:
+        """Volatility at each of (n,) strikes under each scenario, sticky in the strike; shape (n, scenarios).
 
         The level moves by a relative shock scaled by sqrt(30 days / expiry); the skew by volatility points per
         standard deviation of log-moneyness, up for low strikes and down for high ones.
         """
-        base = self.volatility(strike, years)
+        base = self.volatility(strikes, years)
         forward = self.curve.forward(years)
         at_the_money = float(self.volatility(np.asarray(forward), years))
         term = float(np.clip(np.sqrt(REFERENCE_YEARS / years), *TERM_FACTORS))
-        level = max(1 + scenario.volatility * self.shocks.volatility * term, 0.0)
-        deviations = np.log(strike / forward) / (at_the_money * np.sqrt(years))
-        tilt = -np.clip(deviations, -SKEW_DEVIATIONS, SKEW_DEVIATIONS) * scenario.skew * self.shocks.skew
-        return np.asarray(np.maximum(base * level + tilt, VOLATILITY_FLOOR), dtype=np.float64)
+        level = np.array([max(1 + s.volatility * self.shocks.volatility * term, 0.0) for s in scenarios])
+        skew = np.array([s.skew for s in scenarios])
+        deviations = np.log(strikes / forward) / (at_the_money * np.sqrt(years))
+        bounded = -np.clip(deviations, -SKEW_DEVIATIONS, SKEW_DEVIATIONS)
+        tilt = bounded[:, None] * skew * self.shocks.skew
+        return np.asarray(np.maximum(base[:, None] * level + tilt, VOLATILITY_FLOOR), dtype=np.float64)
 
     def spot_move(self, scenario: Scenario) -> float:
         """Change of the spot price in USD."""

@@ -139,7 +139,7 @@ def test_near_volatility_moves_more_than_far() -> None:
     for days in (10, 30, 120):
         strike = np.array([MARKET.curve.forward(days / 365)])
         base = MARKET.volatility(strike, days / 365)
-        moves.append(float((MARKET.shocked_volatility(strike, days / 365, shock) / base - 1)[0]))
+        moves.append(float((MARKET.shocked_volatilities(strike, days / 365, (shock,))[0] / base - 1)[0]))
     assert moves == pytest.approx([0.3 * 3**0.5, 0.3, 0.15])
 
 
