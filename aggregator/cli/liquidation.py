@@ -72,7 +72,7 @@ def liquidation(
     now = desk.evaluate(desk.policy(), Level.MM)
     asked = names or _moving(desk)
     found = {name: liquidation_prices(desk, name) for name in asked}
-    points = joint(desk, *pair, FRONTIER_E6, FRONTIER_SCAN_E6, FRONTIER_RESOLUTION) if pair else ()
+    points = joint(desk, pair[0], pair[1], FRONTIER_E6, FRONTIER_SCAN_E6, FRONTIER_RESOLUTION) if pair else ()
 
     def render(console: Console) -> None:
         console.print(_prices(desk, found).draw())
