@@ -172,7 +172,8 @@ const attestedAlike = (attestations) => {
     const same = `${each.expiry} ${each.coverage}`;
     sets.set(same, [...(sets.get(same) ?? []), each]);
   }
-  return [...sets.values()].sort((a, b) => b.length - a.length)[0] ?? [];
+  const ordered = [...sets.values()].sort(([a], [b]) => a.expiry - b.expiry || (a.coverage < b.coverage ? -1 : 1));
+  return ordered.reduce((best, set) => (set.length > best.length ? set : best), []);
 };
 
 /** SHA-256 of a verification_key.json's bytes, by which bundles and registries name it. */
@@ -226,8 +227,9 @@ const CONDITIONS = [
     for (const each of alike) {
       const signer = attestor(bundle, each);
       if (signer !== each.attestor) refuse(`an attestation claims ${each.attestor} and is not signed by it; it has been altered`);
+      if (attestors !== undefined && !attestors.some((a) => a.toLowerCase() === signer)) continue;
       if (each.expiry < now) refuse(`the attestation of ${signer} expired ${now - each.expiry} s ago`);
-      if (attestors === undefined || attestors.map((a) => a.toLowerCase()).includes(signer)) good.add(signer);
+      good.add(signer);
     }
     const needed = threshold ?? 1;
     if (good.size < needed) refuse(`${good.size} of the ${needed} attestations needed are there`);
