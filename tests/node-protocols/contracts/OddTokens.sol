@@ -6,6 +6,7 @@ import {BeaconProxy} from "@openzeppelin/contracts/proxy/beacon/BeaconProxy.sol"
 import {UpgradeableBeacon} from "@openzeppelin/contracts/proxy/beacon/UpgradeableBeacon.sol";
 import {ERC20} from "@openzeppelin/contracts/token/ERC20/ERC20.sol";
 import {ERC4626} from "@openzeppelin/contracts/token/ERC20/extensions/ERC4626.sol";
+import {ERC20Wrapper} from "@openzeppelin/contracts/token/ERC20/extensions/ERC20Wrapper.sol";
 import {ERC20Upgradeable} from "@openzeppelin/contracts-upgradeable/token/ERC20/ERC20Upgradeable.sol";
 import {ERC20 as SoladyERC20} from "solady/src/tokens/ERC20.sol";
 import {WETH as SoladyWETH} from "solady/src/tokens/WETH.sol";
@@ -13,6 +14,11 @@ import {WETH as SoladyWETH} from "solady/src/tokens/WETH.sol";
 /// @notice The proxy as it is published.
 contract Proxy is ERC1967Proxy {
     constructor(address implementation, bytes memory data) ERC1967Proxy(implementation, data) {}
+}
+
+/// @notice A wrapper of another token as it is published.
+contract WrapperToken is ERC20Wrapper {
+    constructor(ERC20 token) ERC20("Wrapper", "wCN") ERC20Wrapper(token) {}
 }
 
 /// @notice A beacon and a proxy behind it as they are published.
