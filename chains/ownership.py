@@ -1,23 +1,39 @@
-"""Who owns an address: an EIP-712 link signed by the address itself, or by a contract account (EIP-1271)."""
+"""Who owns an address: an EIP-712 link signed by the address itself, or confirmed by a contract account.
+
+A contract account is asked by EIP-1271, and one that is not deployed yet by ERC-6492: both in one eth_call that
+deploys nothing (chains/contracts/src/SignatureReader.sol).
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Final
 
+from eth_abi.abi import decode as abi_decode
 from eth_abi.abi import encode as abi_encode
+from eth_abi.exceptions import DecodingError
 from eth_account.signers.local import LocalAccount
 
 from aggregator.model.errors import ChainError, ProofRefusedError
+from chains.contracts import artifact
 from chains.multicall import BlockRef
-from chains.rpc import Chain, RpcError
+from chains.rpc import Chain
 from chains.rpc.values import encode_data, parse_data
 from chains.typed_data import LINK, digest, recover, signable
 
-EIP1271_MAGIC: Final = bytes.fromhex("1626ba7e")
-"""isValidSignature(bytes32,bytes): both its selector and the answer that means yes (EIP-1271)."""
+ERC6492_SUFFIX: Final = bytes.fromhex("6492" * 16)
+NO_FACTORY: Final = "0x" + "00" * 20
 MAX_CONTRACT_SIGNATURE: Final = 4096
 MAX_CLOCK_SKEW_S: Final = 300
+
+
+_SIGNED: Final = 1
+_REFUSALS: Final = {
+    2: "the contract {owner} on {chain} does not confirm the link; sign with its owners and try again",
+    3: "there is no contract at {owner} on {chain}, so it does not confirm the link; deploy it, or sign with its key",
+    4: "the factory of {owner} on {chain} does not deploy it, so it does not confirm the link; check the wallet",
+}
+"""What chains/contracts/src/SignatureReader.sol answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +73,18 @@ def verify_link(link: Link, signature: bytes, now: int) -> None:
         )
 
 
+def is_counterfactual(signature: bytes) -> bool:
+    """Whether a signature carries what deploys its account: it ends in ERC-6492's suffix."""
+    return len(signature) > len(ERC6492_SUFFIX) and signature.endswith(ERC6492_SUFFIX)
+
+
 async def verify_contract_link(
     chain: Chain, link: Link, signature: bytes, now: int, block: BlockRef | str = "latest"
 ) -> None:
     """Accepts the link of a contract account by returning, asking the contract on `chain` (EIP-1271).
+
+    A signature with ERC-6492's suffix speaks for an account that may not be deployed yet: its factory is called inside
+    the same eth_call, and then the account is asked. An account that is deployed is asked as it is.
 
     Every endpoint of the chain's quorum has to give the same answer. `block` may pin the question to an anchor. The
     answer holds on this chain only: the same address on another one may be somebody else's.
@@ -71,18 +95,33 @@ async def verify_contract_link(
         raise ProofRefusedError(
             f"the signature that links {link.owner} has {len(signature)} bytes; at most 4096 are read"
         )
-    data = EIP1271_MAGIC + abi_encode(["bytes32", "bytes"], [link.digest(), signature])
+    factory, preparation, own = _unwrap(link, signature)
+    arguments = (link.owner, link.digest(), own, factory, preparation)
+    types = ["address", "bytes32", "bytes", "address", "bytes"]
+    code = artifact("SignatureReader").bytecode + abi_encode(types, arguments)
+    answer = await chain.call_agreed("eth_call", [{"data": encode_data(code)}, block])
+    word = int.from_bytes(parse_data(answer, "isValidSignature", 32), "big")
+    if word == _SIGNED:
+        return
+    if word not in _REFUSALS:
+        raise ChainError(f"{chain.name} answered {word} about a signature; the endpoint is faulty")
+    raise ProofRefusedError(f"{_REFUSALS[word].format(owner=link.owner, chain=chain.name)}")
+
+
+def _unwrap(link: Link, signature: bytes) -> tuple[str, bytes, bytes]:
+    """Factory, its call data and the account's own signature, as ERC-6492 packs them; no factory for a plain one."""
+    if not is_counterfactual(signature):
+        return NO_FACTORY, b"", signature
     try:
-        answer = await chain.call_agreed("eth_call", [{"to": link.owner, "data": encode_data(data)}, block])
-        word = parse_data(answer, "isValidSignature")
-    except RpcError as error:
-        if not error.reverted:
-            raise
-        word = b""
-    if len(word) != 32 or word[:4] != EIP1271_MAGIC:
-        raise ProofRefusedError(
-            f"the contract {link.owner} on {chain.name} does not confirm the link; sign with its owners and try again"
+        factory, preparation, own = abi_decode(
+            ["address", "bytes", "bytes"], signature[: -len(ERC6492_SUFFIX)], strict=True
         )
+    except (DecodingError, ValueError, OverflowError) as error:
+        raise ProofRefusedError(
+            f"the signature that links {link.owner} ends like ERC-6492 and is not (factory, data, signature); "
+            "sign again"
+        ) from error
+    return str(factory), bytes(preparation), bytes(own)
 
 
 async def is_contract(chain: Chain, address: str) -> bool:

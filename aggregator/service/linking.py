@@ -114,7 +114,8 @@ def _statement(account_id: int, link: Link) -> tuple[ownership.Link, bytes]:
 
 async def _ask_contract(network: Network, link: ownership.Link, signature: bytes, now: int) -> None:
     async with network.connect() as connected:
-        if not await ownership.is_contract(connected, link.owner):
+        counterfactual = ownership.is_counterfactual(signature)
+        if not counterfactual and not await ownership.is_contract(connected, link.owner):
             raise ProofRefusedError(
                 f"{link.owner} is no contract on {network.name}; link it without --chain, with its own key"
             )
