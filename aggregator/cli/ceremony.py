@@ -41,7 +41,7 @@ ptau_option = click.option(
     "--ptau",
     type=click.Path(path_type=Path),
     required=True,
-    help="Powers of tau of phase 1 (.ptau), 2^16 or more for solvency-16, 2^18 or more for solvency-64.",
+    help="Powers of tau of phase 1 (.ptau), 2^17 or more for solvency-16, 2^19 for solvency-64.",
 )
 
 

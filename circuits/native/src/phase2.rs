@@ -22,7 +22,8 @@ use crate::setup;
 use crate::transcript::Transcript;
 use crate::zkey::{self, Header};
 
-/// From this many rows on, snarkjs hashes one point more than it means to.
+/// From this many rows on, snarkjs hashes one point more than it means to. It is past the end of a file that the circuit
+/// fills, so such a file is refused.
 const CHUNKED_ROWS: usize = 1 << 15;
 /// Shares of the work, for progress.
 const CHECKED: f64 = 0.15;
@@ -51,6 +52,15 @@ pub fn first_key(
     progress(0.0)?;
     let file = Ptau::open(ptau_path)?;
     let rows = circuit.domain_size();
+    if rows >= CHUNKED_ROWS && rows >= 1 << file.power {
+        return invalid!(
+            "{}: it has 2^{} powers, a circuit of 2^{} rows needs 2^{} or more",
+            ptau_path.display(),
+            file.power,
+            rows.ilog2(),
+            rows.ilog2() + 1
+        );
+    }
     let mut done = 0.0;
     let mut step = |share: f64| {
         done += share;
@@ -79,7 +89,7 @@ pub fn first_key(
         delta_g1: G1Affine::generator(),
         delta_g2: G2Affine::generator(),
     };
-    let circuit_hash = circuit_hash(&header, &points, &hashed_differences(&file, &powers, rows));
+    let circuit_hash = circuit_hash(&header, &points, &hashed_differences(&powers, rows));
     let mut out = Writer::create(path, zkey::MAGIC, 1, 10)?;
     write_protocol(&mut out)?;
     header.write(&mut out)?;
@@ -148,17 +158,12 @@ fn sum<P: SWCurveConfig>(a: &Affine<P>, b: &Affine<P>) -> Affine<P> {
     (a.into_group() + b).into_affine()
 }
 
-/// The points by which the circuit's hash stands for H: differences of powers. From 2^15 rows on, snarkjs reads whole
-/// chunks and so hashes one more, made from whatever follows the powers when the circuit fills the file.
-fn hashed_differences(file: &Ptau, powers: &Powers, rows: usize) -> Vec<G1Affine> {
+/// The points by which the circuit's hash stands for H: differences of powers. From 2^15 rows on, snarkjs hashes whole
+/// chunks and so one point more.
+fn hashed_differences(powers: &Powers, rows: usize) -> Vec<G1Affine> {
     let mut out = ptau::differences(powers, rows);
     if rows < CHUNKED_ROWS {
         out.pop();
-    } else if powers.tau_g1.len() < 2 * rows {
-        let after = file.after_tau_g1().and_then(|bytes| ptau::unchecked_g1(&bytes));
-        if let (Some(last), Some(after)) = (out.last_mut(), after) {
-            *last = sum(&after, &-powers.tau_g1[rows - 1]);
-        }
     }
     out
 }

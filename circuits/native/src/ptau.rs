@@ -10,14 +10,13 @@ use std::path::Path;
 use ark_bn254::{g1, g2, Fq, Fr, G1Affine, G1Projective, G2Affine};
 use ark_ec::short_weierstrass::{Affine, Projective, SWCurveConfig};
 use ark_ec::{AffineRepr, CurveGroup};
-use ark_ff::{BigInteger, Field, PrimeField};
+use ark_ff::Field;
 use memmap2::Mmap;
 use rayon::prelude::*;
 
 use crate::binfile::Sections;
 use crate::bulk;
 use crate::error::{Error, Result};
-use crate::field;
 use crate::group_fft;
 use crate::invalid;
 use crate::points::{Point, G1_BYTES, G2_BYTES};
@@ -153,15 +152,6 @@ impl Ptau {
             &self.label(section),
             false,
         )
-    }
-
-    /// The 64 bytes that follow section 2, which snarkjs hashes as a point when a circuit fills the file.
-    pub fn after_tau_g1(&self) -> Option<[u8; G1_BYTES]> {
-        let (start, size) = self.spans[TAU_G1 as usize];
-        self.map
-            .get(start + size..start + size + G1_BYTES)?
-            .try_into()
-            .ok()
     }
 
     /// Reads the powers that a domain of `rows` rows needs and checks that they are powers of one tau, with one alpha
@@ -346,19 +336,4 @@ fn agree<P: SWCurveConfig<ScalarField = Fr>>(
         .zip(factors)
         .for_each(|(value, factor)| *value *= factor);
     Ok(left == bulk::combine(points, &challenges))
-}
-
-/// A point as snarkjs reads it without looking: coordinates are reduced.
-pub fn unchecked_g1(bytes: &[u8; G1_BYTES]) -> Option<G1Affine> {
-    let coordinate = |bytes: &[u8]| {
-        let mut limbs = field::limbs(bytes)?;
-        while limbs >= Fq::MODULUS {
-            limbs.sub_with_borrow(&Fq::MODULUS);
-        }
-        Some(Fq::new_unchecked(limbs))
-    };
-    Some(G1Affine::new_unchecked(
-        coordinate(&bytes[..32])?,
-        coordinate(&bytes[32..])?,
-    ))
 }
