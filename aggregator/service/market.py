@@ -6,7 +6,7 @@ when the store has none.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -65,19 +65,15 @@ class Desks:
         found.check_are_of(case.policy)
         return self._inputs.put(key, found)
 
-    def desk(self, case: Case, inputs: PolicyInputs) -> Desk:
-        """The account of a complete snapshot on that market; raises IncompleteSnapshotError, PolicyError."""
+    def desk(self, case: Case, inputs: PolicyInputs, positions: Mapping[str, int] | None = None) -> Desk:
+        """The account of a complete snapshot, or `positions` in its place (1e-8 by symbol), on that market.
+
+        Raises IncompleteSnapshotError.
+        """
         case.snapshot.require_complete()
+        held = case.snapshot.positions if positions is None else positions
 
         def make() -> Desk:
-            inputs.check_are_of(case.policy)
-            return Desk(
-                inputs.spec(),
-                inputs.prices,
-                inputs.rates,
-                inputs.as_of,
-                accepted_positions(case.policy, case.snapshot),
-                inputs.zero_stale,
-            )
+            return Desk(inputs.spec(), inputs.prices, inputs.rates, inputs.as_of, held, inputs.zero_stale)
 
-        return self._desks.made(f"{case.row.id} {case.stored_policy.id}", make)
+        return self._desks.made(f"{case.stored_policy.id} {sorted(held.items())}", make)

@@ -52,6 +52,7 @@ class Service:
     own_keys: dict[str, AcceptedKey] = field(default_factory=dict)
     desks: Desks = field(default_factory=Desks)
     wake_jobs: Callable[[], None] = lambda: None
+    clock: Callable[[], float] = time.time
     stopping: bool = False
     tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     _keys: tuple[ApiKey, ...] = ()
@@ -64,7 +65,7 @@ class Service:
 
     def now(self) -> int:
         """Unix seconds."""
-        return int(time.time())
+        return int(self.clock())
 
     @property
     def venues(self) -> Mapping[str, VenueRules]:
