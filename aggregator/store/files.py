@@ -14,6 +14,8 @@ def write_whole(path: Path, data: bytes, *, mode: int = 0o644, replace: bool = T
 
     `replace=False` refuses an existing file. Raises InputError when the file cannot be written.
     """
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path} is not a file and would be replaced by one; choose another place")
     try:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     except OSError as error:

@@ -177,7 +177,12 @@ pub struct Writer {
 }
 
 impl Writer {
+    /// Refuses a place that holds something other than a file: the move would put the file over a device or a pipe.
     pub fn create(path: &Path, magic: &[u8; 4], version: u32, sections: u32) -> Result<Self> {
+        if std::fs::metadata(path).is_ok_and(|held| !held.is_file()) {
+            let reason = std::io::Error::other("there is something other than a file");
+            return Err(Error::io(path)(reason));
+        }
         let mut nonce = [0u8; 8];
         getrandom::fill(&mut nonce).map_err(|error| Error::io(path)(error.into()))?;
         let name = path.file_name().unwrap_or_default().to_string_lossy();

@@ -26,6 +26,7 @@ const TERMS_PER_TASK: usize = 1 << 15;
 
 pub struct ProvingKey {
     map: Mmap,
+    file: File,
     name: String,
     pub header: Header,
     pub vk: VerifyingKey,
@@ -49,7 +50,7 @@ impl ProvingKey {
     pub fn open(path: &Path) -> Result<Self> {
         let file = File::open(path).map_err(Error::io(path))?;
         // SAFETY: the map is only read. A file changed by another process while it is mapped can give wrong values,
-        // which `prove` finds by verifying its proof.
+        // which `prove` finds by verifying its proof; one that was cut off is found by `require_whole` before it is used.
         let map = unsafe { Mmap::map(&file) }.map_err(Error::io(path))?;
         let sections = Sections::parse(path, &map, zkey::MAGIC, 1)?;
 
@@ -126,7 +127,26 @@ impl ProvingKey {
             spans,
             parts,
             map,
+            file,
         })
+    }
+
+    /// Refuses a file that was cut off since it was opened: reading past its end would end the process. What writes keys
+    /// here moves a new file into place, which leaves the opened one whole.
+    pub fn require_whole(&self) -> Result<()> {
+        let length = self
+            .file
+            .metadata()
+            .map_err(Error::io(Path::new(&self.name)))?
+            .len();
+        if length < self.map.len() as u64 {
+            return invalid!(
+                "{}: the file was cut off while in use, {length} of {} bytes are left",
+                self.name,
+                self.map.len()
+            );
+        }
+        Ok(())
     }
 
     /// The points of a section, or the terms of section 4.

@@ -227,13 +227,19 @@ impl PyProvingKey {
 
     #[pyo3(signature = (witness, check = true))]
     fn prove<'py>(&self, py: Python<'py>, witness: &[u8], check: bool) -> PyResult<Bound<'py, PyBytes>> {
-        let proof = guard(py, || Ok(prove::prove(&self.inner, witness, check)?.encode()))?;
+        let proof = guard(py, || {
+            self.inner.require_whole()?;
+            Ok(prove::prove(&self.inner, witness, check)?.encode())
+        })?;
         Ok(PyBytes::new(py, &proof))
     }
 
     fn matches(&self, py: Python<'_>, circuit: &Bound<'_, PyCircuit>) -> PyResult<bool> {
         let circuit = &circuit.get().inner;
-        guard(py, || self.inner.matches(circuit))
+        guard(py, || {
+            self.inner.require_whole()?;
+            self.inner.matches(circuit)
+        })
     }
 
     fn verifying_key<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {

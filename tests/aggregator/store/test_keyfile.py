@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from aggregator.model.errors import InputError, KeyFileError
 from aggregator.store import keyfile, new_holder_key, read_holder_key, read_secret, write_secret
+from aggregator.store.files import write_whole
 from circuits.field import MODULUS
 
 
@@ -80,3 +82,12 @@ def test_a_draw_outside_the_field_is_rejected_not_reduced(monkeypatch: pytest.Mo
     draws = iter([(4 * MODULUS).to_bytes(32, "big"), bytes(32), (4 * 5).to_bytes(32, "big")])
     monkeypatch.setattr(keyfile.secrets, "token_bytes", lambda _n: next(draws))
     assert new_holder_key() == 5
+
+
+def test_a_pipe_is_not_written_over(tmp_path: Path) -> None:
+    """A file that is moved into place would take the place of /dev/null too."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(InputError, match="is not a file and would be replaced"):
+        write_whole(pipe, b"x")
+    assert pipe.is_fifo()
