@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -108,6 +109,120 @@ def test_drift_perp_margin_matches_the_programs_own_test() -> None:
     assert result.requirement_e6 == 13555327867
     for pnl, weight in ((24282786896, 9516), (242827868960, 7368), (2428278689600, 4299)):
         assert BTC.pnl_weight(pnl, Level.IM) == weight
+
+
+def test_drift_gains_of_a_perp_count_up_to_100_dollars_at_initial_margin() -> None:
+    """The same test goes on: 22.7 and 24.3 thousand of gains are 100; at 21,050 the requirement is 12940.573769."""
+    for price, requirement in ((22050, 13555327867), (21050, 12940573769)):
+        short = drift.PerpPosition(replace(BTC, price_e6=price * QUOTE), -(12295081967 // 2), 153688524588)
+        result = drift.margin([], [short], Level.IM)
+        assert (result.collateral_e6, result.requirement_e6) == (100 * QUOTE, requirement)
+    kept = drift.margin([], [drift.PerpPosition(BTC, -(12295081967 // 2), 153688524588)], Level.MM)
+    assert kept.collateral_e6 == 18135245913
+    crowded = replace(BTC, max_imbalance_e6=10**6, net_pnl_e6=4 * 10**6)
+    assert crowded.pnl_weight(1, Level.IM) == 2500
+    for pnl, weight in ((24282786896000, 1855), (242827868960000, 663), (19426229516800000, 78)):
+        assert BTC.pnl_weight(pnl, Level.IM) == weight
+
+
+SOL = drift.SpotMarket("SOL", 9, 100 * QUOTE, 8000, 9000, 12000, 11000)
+SOL_PERP = drift.PerpMarket("SOL-PERP", 100 * QUOTE, 1000, 500, pnl_weight_im=0, pnl_weight_mm=0)
+DOLLAR = drift.SpotMarket("USDC", 6, QUOTE, 10000, 10000, 10000, 10000, quote=True)
+SOLS = 10**9
+
+
+@pytest.mark.parametrize(
+    ("spots", "level", "collateral", "requirement"),
+    [
+        (((DOLLAR, 10_000 * QUOTE), (SOL, 0, 500 * SOLS, 0, 1)), Level.IM, 50_000_000_000, 50_000_010_000),
+        (((DOLLAR, 10_000 * QUOTE), (SOL, 0, 0, -500 * SOLS, 1)), Level.IM, 60_000_000_000, 60_000_010_000),
+        (((SOL, 500 * SOLS, 0, -3000 * SOLS, 1),), Level.IM, 300_000_000_000, 300_000_010_000),
+        (
+            (
+                (replace(DOLLAR, twap_e6=900_000), 10_000 * QUOTE),
+                (replace(SOL, twap_e6=110 * QUOTE), -100 * SOLS),
+            ),
+            Level.MM,
+            9_000_000_000,
+            12_100_000_000,
+        ),
+        (((replace(DOLLAR, price_e6=990_000), QUOTE),), Level.IM, 990_000, 0),
+        (((replace(DOLLAR, price_e6=990_000, twap_e6=950_000), QUOTE),), Level.IM, 950_000, 0),
+        (((replace(DOLLAR, price_e6=1_010_000, twap_e6=1_020_000), -QUOTE),), Level.IM, 0, 1_020_000),
+    ],
+)
+def test_drift_orders_and_strict_prices_match_the_programs_own_tests(
+    spots: tuple[tuple[Any, ...], ...], level: Level, collateral: int, requirement: int
+) -> None:
+    """margin/tests.rs: usdc_deposit_and_5x_sol_bid, .._ask, sol_deposit_and_5x_sol_ask, strict_maintenance,
+    usdc_less_than_1_with_deposit, usdc_more_than_1_with_borrow."""
+    result = drift.margin([drift.SpotPosition(*spot) for spot in spots], [], level)
+    assert (result.collateral_e6, result.requirement_e6) == (collateral, requirement)
+    assert sum(amount for _, amount in result.parts) == collateral - requirement
+
+
+@pytest.mark.parametrize(
+    ("twap", "collateral", "requirement"),
+    [
+        (1_010_000, 10_100_000, 10_100_000),
+        (1_050_000, 10_100_000, 10_500_000),
+        (950_000, 9_500_000, 10_100_000),
+    ],
+)
+def test_drift_perps_are_charged_at_the_dearer_dollar(twap: int, collateral: int, requirement: int) -> None:
+    """margin/tests.rs, usdc_not_1_with_perp_position: 10 DOLLAR at 1.01 and one SOL at 100."""
+    dollar = replace(DOLLAR, price_e6=1_010_000, twap_e6=twap)
+    held, perp = drift.SpotPosition(dollar, 10 * QUOTE), drift.PerpPosition(SOL_PERP, SOLS, 0)
+    result = drift.margin([held], [perp], Level.IM, quote=dollar)
+    assert (result.collateral_e6, result.requirement_e6) == (collateral, requirement)
+
+
+def test_drift_custom_ratios_match_the_programs_own_tests() -> None:
+    """user_perp_positions_custom_margin_ratio: 100 SOL with a ratio of 2, then the user's of 4; user_custom_margin_ratio."""
+    perp = drift.PerpPosition(SOL_PERP, 100 * SOLS, 0, custom_ratio=20_000)
+    assert drift.margin([], [perp], Level.IM).requirement_e6 == 20_000_000_000
+    assert drift.margin([], [perp], Level.IM, drift.User(40_000)).requirement_e6 == 40_000_000_000
+    assert drift.margin([], [perp], Level.MM, drift.User(40_000)).requirement_e6 == 500_000_000
+    both = [drift.SpotPosition(SOL, -100 * SOLS)], [drift.PerpPosition(SOL_PERP, 100 * SOLS, 0)]
+    assert drift.margin(*both, Level.IM, drift.User(20_000)).requirement_e6 == 50_000_000_000
+    assert drift.margin(*both, Level.IM, drift.User(10_000)).requirement_e6 == 30_000_000_000
+    assert drift.margin(*both, Level.IM, drift.User(5_000)).requirement_e6 == 20_000_000_000
+    assert drift.margin(*both, Level.MM, drift.User(5_000)).requirement_e6 == 11_500_000_000
+    held = [drift.SpotPosition(SOL, 100 * SOLS)]
+    assert drift.margin(held, [], Level.IM, drift.User(5_000)).collateral_e6 == 5_000_000_000
+
+
+def test_drift_high_leverage_ratios_match_the_programs_own_test() -> None:
+    """state/perp_market/tests.rs, new_hlm_imf_size."""
+    market = replace(SOL_PERP, imf_e6=50, high_im=100, high_mm=50)
+    assert market.margin_ratio(10**6 * SOLS, Level.IM) == 1300
+    for size, ratio in ((SOLS // 10, 100), (SOLS, 100), (10 * SOLS, 104), (3000 * SOLS, 221)):
+        assert market.margin_ratio(size, Level.IM, high_leverage=True) == ratio
+    for size, ratio in ((3000 * SOLS, 67), (300_000 * SOLS, 313)):
+        assert market.margin_ratio(size, Level.MM, high_leverage=True) == ratio
+    plain = replace(SOL_PERP, high_im=200, high_mm=100)
+    assert plain.margin_ratio(SOLS, Level.IM, high_leverage=True) == 200
+    assert plain.margin_ratio(SOLS, Level.MM, high_leverage=True) == 100
+    assert plain.margin_ratio(SOLS, Level.IM) == 1000
+
+
+def test_drift_prediction_markets_and_dust_match_the_programs_own_tests() -> None:
+    """calculate_perp_position_value_and_pnl_prediction_market: 0.75 either way; user_dust_borrow rounds up."""
+    market = drift.PerpMarket("BET", 250_000, 10_000, 9_999, pnl_weight_im=0, prediction=True)
+    cases = (
+        drift.PerpPosition(market, -SOLS, 750_000),
+        drift.PerpPosition(replace(market, price_e6=750_000), SOLS, -250_000),
+    )
+    for position in cases:
+        im, mm = (drift.margin([], [position], level) for level in (Level.IM, Level.MM))
+        assert (im.requirement_e6, im.collateral_e6) == (750_000, 0)
+        assert (mm.requirement_e6, mm.collateral_e6) == (749_925, 500_000)
+    dust = drift.margin([drift.SpotPosition(replace(SOL, price_e6=1), -1)], [], Level.MM)
+    assert dust.requirement_e6 == 1, "a debt below a millionth of a dollar still counts as one"
+    trigger = drift.margin([], [drift.PerpPosition(SOL_PERP, 0, 0, orders=1)], Level.IM)
+    assert trigger.requirement_e6 == QUOTE // 100
+    with pytest.raises(InputError, match="average 0"):
+        replace(SOL, twap_e6=0)
 
 
 def test_drift_account() -> None:
