@@ -9,10 +9,10 @@ Uniswap/v3-periphery `PositionValue`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isqrt
-from typing import Final
+from typing import Final, NamedTuple
 
 from aggregator.model.errors import ChainError
 
@@ -76,6 +76,19 @@ def fees_owed(liquidity: int, inside: int, inside_last: int, stored: int) -> int
     """What is owed of one token: what was `stored`, and the growth since then; modulo 2^128 as the contract counts."""
     grown = (inside - inside_last) % _Q256 * liquidity // _Q128
     return (stored + grown) % _Q128
+
+
+class Share(NamedTuple):
+    """Liquidity, the fee growth inside its ticks when it was last touched, and the fees owed then, of both tokens."""
+
+    liquidity: int
+    inside_last: tuple[int, int]
+    stored: tuple[int, int]
+
+    def owed(self, inside: Sequence[int]) -> tuple[int, int]:
+        """The fees owed once touched at this growth."""
+        owed0, owed1 = (fees_owed(self.liquidity, *three) for three in zip(inside, *self[1:], strict=True))
+        return owed0, owed1
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,8 @@ many there are is the owner's `balanceOf`: an answer that leaves one out contrad
 `chains.balances.concentrated.fair_value_e12` values a position at outside prices.
 
 Proven from words of the manager (length and entry of the owner's list, the position, the pool's id) and of the pool
-(price, fee growth, both ticks). That the pool is the one of these tokens and this fee follows from its address.
+(price, fee growth, both ticks, the manager's share). That the pool is the one of these tokens and this fee follows
+from its address.
 
 Source: Uniswap/v3-periphery, `NonfungiblePositionManager`, `PoolAddress`; Uniswap/v3-core, `UniswapV3Pool`;
 OpenZeppelin 3.4 `ERC721`, `EnumerableSet`.
@@ -20,7 +21,7 @@ from eth_utils.crypto import keccak
 
 from aggregator.model.errors import ChainError, StateProofError
 from chains.balances.asset import Amount, Asset
-from chains.balances.concentrated import Growth, fees_owed
+from chains.balances.concentrated import Growth, Share
 from chains.balances.forms import Form, Stated, Word, contract_of
 from chains.multicall import Call, Outcome
 from chains.networks import Network, PositionManager
@@ -33,7 +34,7 @@ MAX_POSITIONS: Final = 256
 """Positions of one owner that are read; more make them missing, not fewer."""
 _OWNED, _POOL_IDS, _POSITIONS = 1, 10, 12
 """Slots of the manager's mappings."""
-_SLOT0, _GROWTH0, _GROWTH1, _TICKS = 0, 1, 2, 5
+_SLOT0, _GROWTH0, _GROWTH1, _TICKS, _SHARES = 0, 1, 2, 5, 7
 """Slots of a pool."""
 _POSITION_TYPES: Final = [
     *("uint96", "address", "address", "address", "uint24", "int24", "int24", "uint128"),
@@ -41,7 +42,8 @@ _POSITION_TYPES: Final = [
 ]
 _SLOT0_TYPES: Final = ["uint160", "int24", "uint16", "uint16", "uint16", "uint8", "bool"]
 _TICK_TYPES: Final = ["uint128", "int128", "uint256", "uint256", "int56", "uint160", "uint32", "bool"]
-_POOL_CALLS: Final = 5
+_SHARE_TYPES: Final = ["uint128", "uint256", "uint256", "uint128", "uint128"]
+_POOL_CALLS: Final = 6
 
 
 class _Key(NamedTuple):
@@ -59,14 +61,25 @@ class _Key(NamedTuple):
 
 
 class _Held(NamedTuple):
-    """One position as the manager describes it. `stored` are the fees owed when it was last touched."""
+    """One position as the manager describes it."""
 
     key: _Key
     tick_lower: int
     tick_upper: int
-    liquidity: int
-    inside_last: tuple[int, int]
-    stored: tuple[int, int]
+    share: Share
+
+    def paid(self, whole: Share, growths: Sequence[Growth], tick: int) -> tuple[int, int]:
+        """The fees that collecting pays while the pool is at `tick`.
+
+        `whole` is what the manager has at these ticks for everyone. The pool rounds its fees down at every touch and
+        pays no more than it counted, which can be some base units less than the manager counts.
+        """
+        if not self.share.liquidity:
+            owed, most = self.share.stored, whole.stored
+        else:
+            inside = [growth.inside(tick, self.tick_lower, self.tick_upper) for growth in growths]
+            owed, most = self.share.owed(inside), whole.owed(inside)
+        return min(owed[0], most[0]), min(owed[1], most[1])
 
 
 class PositionBook(Asset):
@@ -97,7 +110,9 @@ class PositionBook(Asset):
             data = (encode_call("positions(uint256)", number) for number in self._ids(own))
             return tuple(Call(self._address, call) for call in data)
         if len(own) == 1 + 2 * count:
-            return tuple(call for held in self._held(own) for call in _pool_calls(held, self._factory))
+            return tuple(
+                call for held in self._held(own) for call in _pool_calls(held, self._address, self._factory)
+            )
         return ()
 
     def amounts(self, shared: Sequence[Outcome], own: Sequence[Outcome]) -> list[Amount]:
@@ -150,34 +165,39 @@ def _parse_position(outcome: Outcome, manager: str) -> _Held:
     values = outcome.decode(_POSITION_TYPES, f"a position in {manager}")
     token0, token1 = (str(value).lower() for value in values[2:4])
     fee, lower, upper, liquidity, last0, last1, owed0, owed1 = (int(str(value)) for value in values[4:])
-    return _Held(_Key(token0, token1, fee), lower, upper, liquidity, (last0, last1), (owed0, owed1))
+    share = Share(liquidity, (last0, last1), (owed0, owed1))
+    return _Held(_Key(token0, token1, fee), lower, upper, share)
 
 
-def _pool_calls(held: _Held, factory: bytes) -> tuple[Call, ...]:
+def _whole(manager: bytes, tick_lower: int, tick_upper: int) -> bytes:
+    """The key in the pool of what the manager has between the ticks."""
+    return keccak(
+        manager + b"".join(tick.to_bytes(3, "big", signed=True) for tick in (tick_lower, tick_upper))
+    )
+
+
+def _pool_calls(held: _Held, manager: bytes, factory: bytes) -> tuple[Call, ...]:
     pool = held.key.pool(factory)
     names = ("slot0()", "feeGrowthGlobal0X128()", "feeGrowthGlobal1X128()")
     ticks = (encode_call("ticks(int24)", tick) for tick in (held.tick_lower, held.tick_upper))
-    return tuple(Call(pool, data) for data in (*(encode_call(name) for name in names), *ticks))
+    whole = encode_call("positions(bytes32)", _whole(manager, held.tick_lower, held.tick_upper))
+    return tuple(Call(pool, data) for data in (*(encode_call(name) for name in names), *ticks, whole))
 
 
 def _parse_pool(outcomes: Sequence[Outcome], held: _Held, manager: str) -> tuple[int, tuple[int, int]]:
-    """The root of the price, and the fees owed."""
+    """The root of the price, and the fees that collecting pays."""
     what = f"the pool of a position in {manager}"
-    price, tick = (int(str(value)) for value in outcomes[0].decode(_SLOT0_TYPES, what)[:2])
+
+    def integers(place: int, types: Sequence[str], start: int, stop: int) -> list[int]:
+        return [int(str(value)) for value in outcomes[place].decode(types, what)[start:stop]]
+
+    price, tick = integers(0, _SLOT0_TYPES, 0, 2)
     everywhere = [outcome.unsigned(what) for outcome in outcomes[1:3]]
-    lower, upper = (
-        [int(str(v)) for v in outcome.decode(_TICK_TYPES, what)[2:4]] for outcome in outcomes[3:5]
-    )
+    lower, upper = (integers(place, _TICK_TYPES, 2, 4) for place in (3, 4))
+    liquidity, last0, last1, owed0, owed1 = integers(5, _SHARE_TYPES, 0, 5)
+    whole = Share(liquidity, (last0, last1), (owed0, owed1))
     growths = [Growth(*three) for three in zip(everywhere, lower, upper, strict=True)]
-    return price, _owed(held, growths, tick)
-
-
-def _owed(held: _Held, growths: Sequence[Growth], tick: int) -> tuple[int, int]:
-    inside = [growth.inside(tick, held.tick_lower, held.tick_upper) for growth in growths]
-    owed0, owed1 = (
-        fees_owed(held.liquidity, inside[n], held.inside_last[n], held.stored[n]) for n in range(2)
-    )
-    return owed0, owed1
+    return price, held.paid(whole, growths, tick)
 
 
 def _remarks(count: int, number: int, held: _Held, price: int, owed: tuple[int, int]) -> dict[str, str]:
@@ -189,7 +209,7 @@ def _remarks(count: int, number: int, held: _Held, price: int, owed: tuple[int, 
         "fee": str(held.key.fee),
         "tickLower": str(held.tick_lower),
         "tickUpper": str(held.tick_upper),
-        "liquidity": str(held.liquidity),
+        "liquidity": str(held.share.liquidity),
         "owed0": str(owed[0]),
         "owed1": str(owed[1]),
         "sqrtPriceX96": str(price),
@@ -200,13 +220,14 @@ class _PositionForm:
     """One entry of the owner's list, its position, and its pool."""
 
     def words(self, stated: Stated) -> tuple[Word, ...]:
-        """Seven of the manager: length and entry of the list, the position, the pool's id. Seven of the pool."""
+        """Seven of the manager: length and entry of the list, the position, the pool's id. Eleven of the pool."""
         manager, pool = contract_of(stated.token), contract_of(stated.detail.get("pool", ""))
         numbers = ("index", "tokenId", "tickLower", "tickUpper")
         index, number, lower, upper = (_number(stated, key) for key in numbers)
         owned = _mapped(stated.holder, _OWNED)
         position = _mapped(_word(number), _POSITIONS)
         ticks = [_mapped(_word(tick), _TICKS) for tick in (lower, upper)]
+        whole = _mapped(_whole(manager, lower, upper), _SHARES)
         return (
             (manager, owned),
             (manager, _plus(keccak(owned), index)),
@@ -214,6 +235,7 @@ class _PositionForm:
             (manager, _mapped(pool, _POOL_IDS)),
             *((pool, _word(slot)) for slot in (_SLOT0, _GROWTH0, _GROWTH1)),
             *((pool, _plus(tick, n)) for tick in ticks for n in (1, 2)),
+            *((pool, _plus(whole, n)) for n in range(4)),
         )
 
     def raw(self, stated: Stated, words: Sequence[int]) -> frozenset[int]:
@@ -232,22 +254,21 @@ class _PositionForm:
             )
         if packed & (1 << 80) - 1 != pool_id or pool_id == 0:
             raise StateProofError("the position is in another pool than the stated one; it is refused")
-        everywhere, lower, upper = rest[:2], rest[2:4], rest[4:6]
-        held = _Held(
-            key,
-            _signed(packed >> 80, 24),
-            _signed(packed >> 104, 24),
-            packed >> 128,
-            (last0, last1),
-            (stored & (1 << 128) - 1, stored >> 128),
-        )
+        everywhere, lower, upper, (liquidity, *whole) = rest[:2], rest[2:4], rest[4:6], rest[6:]
+        share = _stored_share(packed >> 128, last0, last1, stored)
+        held = _Held(key, _signed(packed >> 80, 24), _signed(packed >> 104, 24), share)
         growths = [Growth(*three) for three in zip(everywhere, lower, upper, strict=True)]
-        owed = _owed(held, growths, _signed(slot0 >> 160, 24))
+        owed = held.paid(_stored_share(liquidity, *whole), growths, _signed(slot0 >> 160, 24))
         return _remarks(count, number, held, slot0 & (1 << 160) - 1, owed)
 
 
 FORM: Final = "uniswap-v3"
 UNISWAP_V3_FORMS: Final[dict[str, Form]] = {FORM: _PositionForm()}
+
+
+def _stored_share(liquidity: int, last0: int, last1: int, stored: int) -> Share:
+    """From words: both amounts owed lie in one."""
+    return Share(liquidity, (last0, last1), (stored & (1 << 128) - 1, stored >> 128))
 
 
 def _number(stated: Stated, key: str) -> int:
