@@ -178,7 +178,7 @@ def test_drift_perps_are_charged_at_the_dearer_dollar(twap: int, collateral: int
 
 
 def test_drift_custom_ratios_match_the_programs_own_tests() -> None:
-    """user_perp_positions_custom_margin_ratio: 100 SOL with a ratio of 2, then the user's of 4; user_custom_margin_ratio."""
+    """user_perp_positions_custom_margin_ratio, 100 SOL at 2 and then at 4; user_custom_margin_ratio."""
     perp = drift.PerpPosition(SOL_PERP, 100 * SOLS, 0, custom_ratio=20_000)
     assert drift.margin([], [perp], Level.IM).requirement_e6 == 20_000_000_000
     assert drift.margin([], [perp], Level.IM, drift.User(40_000)).requirement_e6 == 40_000_000_000
@@ -276,6 +276,65 @@ def test_dydx_maintenance_margin_matches_the_chains_own_test(
 ) -> None:
     """v4-chain liquidity_tier_test.go, TestLiquidityTierGetMaintenanceMarginPpm."""
     assert dydx.LiquidityTier(initial, fraction).maintenance_ppm == maintenance
+
+
+@pytest.mark.parametrize(
+    ("initial", "fraction", "notional", "interest", "caps", "margins"),
+    [
+        (
+            200_000,
+            500_000,
+            12345678912300000,
+            10**30,
+            (10**12, 2 * 10**12),
+            (12345678912300000, 1234567891230000),
+        ),
+        (250_000, 600_000, 9_200_311_488, 0, (0, 0), (2_300_077_872, 1_380_046_724)),
+        (50_000, 600_000, 9_200_311_488, 0, (0, 0), (460_015_575, 276_009_345)),
+        (200_000, 500_000, 441_000_000, 14_999_999_988_750, (10**13, 2 * 10**13), (264_599_559, 44_100_000)),
+        (200_000, 500_000, 441_000_000, 36_750_000_000_000, (10**13, 2 * 10**13), (441_000_000, 44_100_000)),
+        (
+            *(200_000, 500_000, 441_000_000, 41_287_036_995_750),
+            *((25 * 10**12, 50 * 10**12), (318_042_585, 44_100_000)),
+        ),
+    ],
+)
+def test_dydx_margins_match_the_chains_own_test(
+    initial: int,
+    fraction: int,
+    notional: int,
+    interest: int,
+    caps: tuple[int, int],
+    margins: tuple[int, int],
+) -> None:
+    """v4-chain lib_test.go, TestGetMarginRequirementsInQuoteQuantums and .._2: the fraction is truncated to a
+    millionth, and the maintenance margin is a share of the rounded initial one."""
+    tier = dydx.LiquidityTier(initial, fraction, *caps)
+    assert (tier.initial_margin(notional, interest), tier.maintenance_margin(notional)) == margins
+
+
+@pytest.mark.parametrize(
+    ("interest", "ppm"),
+    [
+        (0, 200_000),
+        (1_500_000, 600_000),
+        (1_234_567, 387_653),
+        (10**6, 200_000),
+        (2 * 10**6, 10**6),
+        (2_500_000, 10**6),
+    ],
+)
+def test_dydx_fractions_match_the_chains_own_test(interest: int, ppm: int) -> None:
+    """v4-chain liquidity_tier_test.go, TestGetAdjustedInitialMarginPpm."""
+    assert dydx.LiquidityTier(200_000, 500_000, 10**6, 2 * 10**6).effective_initial_ppm(interest) == ppm
+
+
+def test_dydx_edges_of_the_caps_and_the_holders_own_fraction() -> None:
+    """At the lower cap nothing scales, also where both caps are one; a chosen fraction counts where it is higher."""
+    tier = dydx.LiquidityTier(200_000, 500_000, 10**12, 10**12)
+    assert [tier.effective_initial_ppm(10**12 + n) for n in (-1, 0, 1)] == [200_000, 200_000, 10**6]
+    assert tier.initial_margin(1000, 0, 500_000) == 500
+    assert tier.initial_margin(1000, 0, 100_000) == 200
 
 
 def test_dydx_refuses_what_the_chain_refuses() -> None:

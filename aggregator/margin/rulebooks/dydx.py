@@ -1,7 +1,8 @@
 """dYdX v4: initial margin that rises with a market's open interest, maintenance as a share of the base fraction.
 
-Notionals and margins are integers in quote quantums (1e-6 USDC), fractions in parts per million. Initial margin is
-computed as an exact fraction and rounded up once.
+Notionals and margins are integers in quote quantums (1e-6 USDC), fractions in parts per million. The fraction that
+open interest gives is truncated to a millionth, the margin is rounded up, and the maintenance margin is a share of the
+unscaled initial margin, rounded up again: all as the chain does.
 
 Source: dydxprotocol/v4-chain, protocol/x/perpetuals/types/liquidity_tier.go and
 protocol/x/perpetuals/lib (GetMarginRequirementsInQuoteQuantums), restated.
@@ -11,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Final
 
 from aggregator.fixed import mul_div_up
@@ -41,34 +41,33 @@ class LiquidityTier:
         """initial x maintenance fraction, truncated."""
         return self.initial_ppm * self.maintenance_fraction_ppm // PPM
 
-    def effective_initial(self, open_interest: int) -> Fraction:
+    def effective_initial_ppm(self, open_interest: int) -> int:
         """Base fraction + scaling x (1 - base), with scaling from 0 at the lower cap to 1 at the upper one."""
-        base = Fraction(self.initial_ppm, PPM)
         lower, upper = self.open_interest_lower, self.open_interest_upper
-        if upper == 0 or (open_interest <= lower and open_interest < upper):
-            return base
+        if upper == 0 or open_interest <= lower:
+            return self.initial_ppm
         if open_interest >= upper:
-            return Fraction(1)
-        return base + Fraction(open_interest - lower, upper - lower) * (1 - base)
+            return PPM
+        return (PPM - self.initial_ppm) * (open_interest - lower) // (upper - lower) + self.initial_ppm
 
-    def initial_margin(self, notional: int, open_interest: int) -> int:
-        """Initial margin of abs(notional), rounded up."""
-        exact = self.effective_initial(open_interest) * notional
-        return -(-exact.numerator // exact.denominator)
+    def initial_margin(self, notional: int, open_interest: int, custom_ppm: int = 0) -> int:
+        """Initial margin of abs(notional), rounded up; `custom_ppm` is a fraction that the holder chose, if higher."""
+        return mul_div_up(notional, max(self.effective_initial_ppm(open_interest), custom_ppm), PPM)
 
     def maintenance_margin(self, notional: int) -> int:
         """Maintenance margin of abs(notional), rounded up."""
-        return mul_div_up(notional, self.maintenance_ppm, PPM)
+        return mul_div_up(self.initial_margin(notional, 0), self.maintenance_fraction_ppm, PPM)
 
 
 @dataclass(frozen=True, slots=True)
 class PerpPosition:
-    """A perp: signed notional at the oracle price, and the market's open interest at the same price."""
+    """A perp: signed notional and open interest at the oracle price; `custom_ppm` is the holder's own fraction."""
 
     name: str
     notional: int
     open_interest: int
     tier: LiquidityTier
+    custom_ppm: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +87,7 @@ def margin(quote_balance: int, positions: Sequence[PerpPosition], level: Level) 
             raise InputError(f"dYdX market {one.name} has a negative open interest; correct it")
         size = abs(one.notional)
         needed = (
-            one.tier.initial_margin(size, one.open_interest)
+            one.tier.initial_margin(size, one.open_interest, one.custom_ppm)
             if level is Level.IM
             else one.tier.maintenance_margin(size)
         )
