@@ -202,7 +202,7 @@ class _StableForm:
     def words(self, stated: Stated) -> tuple[Word, ...]:
         """The holder's word, and when the debt was last counted."""
         token, layout = contract_of(stated.token), layout_of(stated)
-        times = Layout(layout.form, layout.slot + _TIMES_BEHIND_BALANCES)
+        times = Layout(layout.form, (layout.slot + _TIMES_BEHIND_BALANCES) % (1 << 256))
         return (token, holder_slot(stated)), (token, times.key(stated.holder))
 
     def raw(self, stated: Stated, words: Sequence[int]) -> frozenset[int]:

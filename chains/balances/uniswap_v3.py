@@ -21,7 +21,7 @@ from eth_utils.crypto import keccak
 
 from aggregator.model.errors import ChainError, StateProofError
 from chains.balances.asset import Amount, Asset
-from chains.balances.concentrated import Growth, Share
+from chains.balances.concentrated import MAX_TICK, Growth, Share
 from chains.balances.forms import Form, Stated, Word, contract_of
 from chains.multicall import Call, Outcome
 from chains.networks import Network, PositionManager
@@ -224,6 +224,10 @@ class _PositionForm:
         manager, pool = contract_of(stated.token), contract_of(stated.detail.get("pool", ""))
         numbers = ("index", "tokenId", "tickLower", "tickUpper")
         index, number, lower, upper = (_number(stated, key) for key in numbers)
+        if max(abs(lower), abs(upper)) > MAX_TICK:
+            raise StateProofError(
+                f"a stated tick is beyond {MAX_TICK}, which no pool has; the reading is malformed"
+            )
         owned = _mapped(stated.holder, _OWNED)
         position = _mapped(_word(number), _POSITIONS)
         ticks = [_mapped(_word(tick), _TICKS) for tick in (lower, upper)]
