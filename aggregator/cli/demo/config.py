@@ -63,6 +63,7 @@ class PositionSetup:
 class DemoConfig:
     """Everything the demo sets up and asks for. Amounts in 1e-6 USD, prices and rates in whole units."""
 
+    spec_file: Path
     spec: PolicySpec
     level: Level
     amount_e6: int
@@ -101,6 +102,7 @@ def load_demo(path: Path, now: int) -> DemoConfig:
         return _position(value, where, now)
 
     return DemoConfig(
+        spec_file=spec_path,
         spec=with_dates(parse_spec(read_whole(spec_path, "the policy spec").decode(), str(spec_path)), now),
         level=Level[level],
         amount_e6=_usd(fields, "amount_usd"),

@@ -16,13 +16,17 @@ from aggregator.cli.framework import Settings
 from aggregator.store import Home
 
 
-def run_demo(settings: Settings, config_file: Path | None, keep: Path | None) -> None:
-    """Play the demo; raises the first error that was not expected."""
+def run_demo(
+    settings: Settings, config_file: Path | None, keep: Path | None, port: int | None = None
+) -> None:
+    """Play the demo; raises the first error that was not expected. With a port, serve its world until told to end."""
     config = load_demo(config_file or DEFAULT_FILE, story.wall_clock())
     stage = Stage(settings)
     with contextlib.ExitStack() as stack:
         root = keep or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="counterfoil-demo-")))
-        asyncio.run(_play(stage, config, Home(root.absolute())))
+        asyncio.run(_play(stage, config, Home(root.absolute()), port))
+    if port is not None:
+        return
     stage.summary(
         f"{len(stage.steps)} steps as expected, {stage.refusals} refusals as expected, {stage.seconds:.1f} s. "
         f"Two venues rely on {tables.usd_down(config.amount_e6)} USD that no one holds for them, "
@@ -30,7 +34,7 @@ def run_demo(settings: Settings, config_file: Path | None, keep: Path | None) ->
     )
 
 
-async def _play(stage: Stage, config: DemoConfig, home: Home) -> None:
+async def _play(stage: Stage, config: DemoConfig, home: Home, port: int | None) -> None:
     async with contextlib.AsyncExitStack() as stack:
         store = stack.enter_context(home.store())
         with stage.step(f"Start {len(config.chains)} local EVM chains"):
@@ -62,6 +66,12 @@ async def _play(stage: Stage, config: DemoConfig, home: Home) -> None:
         with stage.step("The first venue checks the bundle and pledges"):
             rules = story.rules_of(world, priced, tools, signed[0].coverage, first, config.first_pledge_e6)
             await story.check_and_pledge(stage, world, cast, tools, bundle, rules)
+        if port is not None:
+            from aggregator.cli.demo.playground import Playground
+
+            with stage.step("Serve the dashboard"):
+                await Playground(world, cast, priced, tools, signed[0].coverage).serve(stage, stack, port)
+            return
         with stage.step("Refusal: a second venue pledges more than is left"):
             await refusals.over_pledge(stage, world, cast, taken, priced, tools, signed)
         with stage.step("Refusal: a tampered bundle"):

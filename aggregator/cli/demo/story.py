@@ -25,13 +25,15 @@ from aggregator.model.snapshot import Snapshot, encode_snapshot, parse_snapshot
 from aggregator.policy import encode_policy
 from aggregator.policy.acceptance import accepted_positions
 from aggregator.policy.build import build_policy
+from aggregator.policy.inputs import PolicyInputs, encode_inputs
+from aggregator.policy.resolve import resolve
 from aggregator.service.attestor import attest
 from aggregator.service.cut import settled_cut
 from aggregator.service.linking import checked_link
 from aggregator.service.proving import Audience, attestation_request, make_proof, proving_key
 from aggregator.service.submission import circuit_id, submission_of
 from aggregator.service.venue import AcceptedKey, VenueRules, check_bundle, require
-from aggregator.store import Account, Home, Store, StoredSnapshot
+from aggregator.store import Account, Home, Store, StoredSnapshot, read_whole
 from chains import ownership
 from chains.balances import take_snapshot
 from chains.contracts.coding import creation_code
@@ -192,7 +194,11 @@ async def price(stage: Stage, world: World, cast: Cast, epoch: int) -> Priced:
     market = await read_market(world.networks, cut=cut)
     policy = build_policy(world.config.spec, market.prices, market.rates, as_of=cut, epoch=epoch)
     root = build_tree(policy).root
-    cast.store.add_policy(encode_policy(policy), name=policy.name, root=root, now=cut)
+    key = cast.store.add_policy(encode_policy(policy), name=policy.name, root=root, now=cut)
+    text = read_whole(world.config.spec_file, "the policy spec").decode()
+    resolved = resolve(world.config.spec, {}, {}, as_of=cut)
+    inputs = PolicyInputs(text, resolved, market.prices, market.rates, cut, epoch, zero_stale=False)
+    cast.store.add_policy_inputs(key, encode_inputs(inputs))
     rows = [(f"{name} / USD", tables.price(quote.price_e12)) for name, quote in market.prices.items()]
     rows += [(f"{name} rate", tables.price(quote.rate_e12)) for name, quote in market.rates.items()]
     stage.show(Table("", ("Feed or rate", ">Value"), rows))

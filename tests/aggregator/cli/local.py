@@ -14,11 +14,11 @@ from eth_account import Account as EthAccount
 from eth_account.signers.local import LocalAccount
 
 from aggregator.cli.demo.config import DEFAULT_FILE, load_demo
+from aggregator.cli.demo.files import write_networks
 from aggregator.cli.demo.story import MAX_AGE_S, wall_clock
 from aggregator.cli.demo.world import World, deploy_assets, fund, start_world
 from chains.contracts.coding import creation_code
 from chains.contracts.registry import set_coverage_call, set_policy_call, set_verifier_call
-from chains.networks import Network
 
 T = TypeVar("T")
 
@@ -72,35 +72,6 @@ class Local:
         return self.run(deploy())
 
 
-def network_toml(network: Network) -> str:
-    """A network file that says what `network` does."""
-    lines = [
-        f'name = "{network.name}"',
-        f"chain_id = {network.chain_id}",
-        f'endpoints = ["{network.endpoints[0]}"]',
-        f'finality = "{network.finality}"',
-        "deadline_s = 20",
-        f'[native]\nsymbol = "{network.native.symbol}"',
-        "[rpc]\ntimeout_s = 5\nattempts = 1",
-    ]
-    for token in network.tokens:
-        lines += [
-            "[[tokens]]",
-            f'symbol = "{token.symbol}"\nkind = "{token.kind}"\naddress = "{token.address}"',
-            f"decimals = {token.decimals}",
-        ]
-        lines += [f'rate = "{token.rate}"'] if token.rate else []
-    for ledger in network.ledgers:
-        lines += [f'[[ledgers]]\nname = "{ledger.name}"\naddress = "{ledger.address}"']
-        lines += [f"markets = {list(ledger.markets)!r}"]
-    for feed in network.feeds:
-        lines += [
-            f'[[feeds]]\nbase = "{feed.base}"\nquote = "{feed.quote}"\naddress = "{feed.address}"',
-            f"decimals = {feed.decimals}\nheartbeat_s = {feed.heartbeat_s}",
-        ]
-    return "\n".join(lines) + "\n"
-
-
 @contextlib.contextmanager
 def local_chains(folder: Path) -> Iterator[Local]:
     """Start the demo's chains, fund two wallets over them, and write the network files into `folder`."""
@@ -120,9 +91,7 @@ def local_chains(folder: Path) -> Iterator[Local]:
     try:
         world = asyncio.run_coroutine_threadsafe(start(), loop).result(60)
         local = Local(world, folder, wallets, loop)
-        local.networks.mkdir()
-        for network in world.networks:
-            (local.networks / f"{network.name}.toml").write_text(network_toml(network))
+        write_networks(local.networks, world.networks)
         yield local
     finally:
         asyncio.run_coroutine_threadsafe(stack.aclose(), loop).result(60)
