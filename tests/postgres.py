@@ -6,6 +6,7 @@ Import the fixtures `postgres` and `postgres_url` where they are needed.
 from __future__ import annotations
 
 import importlib
+import subprocess
 import uuid
 import warnings
 from collections.abc import Iterator
@@ -14,6 +15,8 @@ from typing import Any
 
 import psycopg
 import pytest
+
+ATTEMPTS = 4
 
 
 def _start(folder: Path) -> Any:
@@ -24,10 +27,20 @@ def _start(folder: Path) -> Any:
         return get_server(folder, cleanup_mode="stop")
 
 
+def _started(folders: pytest.TempPathFactory) -> Any:
+    """A server; a busy machine may need more than the ten seconds that the package gives it."""
+    for _ in range(ATTEMPTS - 1):
+        try:
+            return _start(folders.mktemp("pg"))
+        except (OSError, subprocess.SubprocessError):
+            continue
+    return _start(folders.mktemp("pg"))
+
+
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The libpq URI of the session's server, which listens on a socket file only."""
-    server = _start(tmp_path_factory.mktemp("pg"))
+    server = _started(tmp_path_factory)
     try:
         yield str(server.get_uri())
     finally:

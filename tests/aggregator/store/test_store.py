@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 import stat
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,17 +14,6 @@ from aggregator.store import Home, Link, Store, document_id, read_holder_key
 from circuits.hashing import account_id
 
 ADDRESS = "0x" + "ab" * 20
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Home:
-    return Home(tmp_path / "home")
-
-
-@pytest.fixture
-def store(home: Home) -> Iterator[Store]:
-    with home.store() as store:
-        yield store
 
 
 def _link(account: str, address: str = ADDRESS, issued_at: int = 5) -> Link:
@@ -194,7 +182,6 @@ def test_a_bundle_needs_its_snapshot_and_leaves_nothing(home: Home, store: Store
 
 
 def test_a_file_that_is_no_database_is_refused(home: Home) -> None:
-    home.root.mkdir()
     home.database.write_bytes(b"not a database, but long enough to look like one" * 20)
     with pytest.raises(InputError, match=r"cannot be used .*give another --home"):
         home.store()
