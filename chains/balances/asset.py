@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from chains.balances.discovery import Probe
 from chains.multicall import Call, Outcome
+from chains.networks import Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,3 +63,20 @@ class Asset(ABC):
         Raises:
             ChainError: a read failed or contradicts the configuration; the reading is then missing.
         """
+
+
+def side_detail(network: Network, tokens: Sequence[str]) -> dict[str, str]:
+    """What the network file calls the tokens (lower-case addresses) of a pool, and their decimals.
+
+    `instrument0`, `decimals0`, `instrument1`, ..; nothing about a token that it does not list.
+    """
+    known = {token.address.lower(): token for token in network.tokens}
+    return {
+        key: text
+        for side, address in enumerate(tokens)
+        if (token := known.get(address)) is not None
+        for key, text in (
+            (f"instrument{side}", network.instrument(token.symbol)),
+            (f"decimals{side}", str(token.decimals)),
+        )
+    }

@@ -11,8 +11,10 @@ from typing import NamedTuple
 
 from aggregator.model.errors import StateProofError
 from aggregator.model.snapshot import DEBT_KIND, LEDGER_KIND, Method, Reading, Snapshot
+from chains.balances.asset import side_detail
 from chains.balances.compound import PROTOCOL as COMPOUND
 from chains.balances.forms import COIN
+from chains.balances.uniswap_v3 import PROTOCOL as POSITION_KIND
 from chains.networks import CASH, Network
 
 
@@ -36,10 +38,13 @@ def require_described(snapshot: Snapshot, networks: Iterable[Network]) -> None:
     Raises:
         StateProofError: a token, pool, kind, number of decimals or configured layout is another one.
     """
-    known = dict(entry for network in networks for entry in _entries(network))
+    by_chain = {network.chain: network for network in networks}
+    known = dict(entry for network in by_chain.values() for entry in _entries(network))
     for reading in snapshot.readings:
         if reading.method is not Method.REPORTED:
             _check(reading, known)
+            if reading.kind == POSITION_KIND:
+                _check_sides(reading, by_chain[reading.chain])
 
 
 def _check(reading: Reading, known: Mapping[_Key, _Described]) -> None:
@@ -58,6 +63,17 @@ def _check(reading: Reading, known: Mapping[_Key, _Described]) -> None:
             raise StateProofError(
                 f"{reading.instrument} is read with {key} {stated.get(key)!r} and the network file of "
                 f"{reading.chain} says {text!r}; correct the file, or refuse the snapshot"
+            )
+
+
+def _check_sides(reading: Reading, network: Network) -> None:
+    """What a position says of its tokens, and what the network file does."""
+    wanted = side_detail(network, [reading.detail.get(f"token{side}", "") for side in "01"])
+    for key in (f"{name}{side}" for name in ("instrument", "decimals") for side in "01"):
+        if (stated := reading.detail.get(key)) != wanted.get(key):
+            raise StateProofError(
+                f"{reading.instrument} is read with {key} {stated!r} and the network file of {reading.chain} says "
+                f"{wanted.get(key)!r}; correct the file, or refuse the snapshot"
             )
 
 

@@ -20,7 +20,7 @@ from typing import Final, NamedTuple
 from eth_utils.crypto import keccak
 
 from aggregator.model.errors import ChainError, StateProofError
-from chains.balances.asset import Amount, Asset
+from chains.balances.asset import Amount, Asset, side_detail
 from chains.balances.concentrated import MAX_TICK, Growth, Share
 from chains.balances.forms import Form, Stated, Word, contract_of
 from chains.multicall import Call, Outcome
@@ -155,6 +155,7 @@ class PositionBook(Asset):
             "factory": "0x" + self._factory.hex(),
             "pool": "0x" + held.key.pool(self._factory).hex(),
             "index": str(index),
+            **side_detail(self._network, (held.key.token0, held.key.token1)),
             **_remarks(count, number, held, *_parse_pool(pool, held, self._manager.name)),
         }
         instrument = self._network.instrument(f"{self._manager.name}-{number}")

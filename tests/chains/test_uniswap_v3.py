@@ -23,9 +23,10 @@ from chains.balances.concentrated import (
     sqrt_price_at,
 )
 from chains.balances.evidence import Evidence
+from chains.balances.holdings import at_prices
 from chains.devnet import Devnet
 from tests.chains.faults import faulty_node
-from tests.chains.scenes import network
+from tests.chains.scenes import network, token
 from tests.chains.uniswap_v3_market import SPACING, Pool, deploy_pool
 
 ALICE = "0x00000000000000000000000000000000000a11ce"
@@ -143,6 +144,47 @@ class TestOnChain:
         other = text.replace(f"UNI-V3-{number}@", f"UNI-V3-{number + 1}@")
         with pytest.raises(StateProofError, match="which no network file"):
             require_described(parse_snapshot(other), [network(net, positions=(pool.described,))])
+
+    async def test_positions_count_as_their_tokens_at_outside_prices(self, net: Devnet) -> None:
+        """With both tokens in the network file it is amounts of them; otherwise it is named and counts for nothing."""
+        pool = await deploy_pool(net)
+        number = await pool.mint(ALICE, -600, 600)
+        await pool.swap(10**17, up=True)
+        tokens = (token(pool.token0, "ONE", 18), token(pool.token1, "TWO", 18))
+        described = network(net, *tokens, positions=(pool.described,))
+        snapshot, _ = await read(pool, ALICE, tokens=tokens)
+        require_described(snapshot, [described])
+        usd = 10**12
+        prices = {"ONE@eip155:101": usd, "TWO@eip155:101": usd}
+        holdings = at_prices(snapshot.readings, prices)
+        assert not holdings.notes
+        made = [r for r in holdings.readings if r.kind == "uniswap-v3"]
+        state = Position.of(held(snapshot)[str(number)].detail)
+        assert {r.instrument: r.raw for r in made} == dict(zip(prices, state.amounts(1 << 96), strict=True))
+        assert all(r.method is Method.PROVEN and r.quantity_e8 == r.raw // 10**10 for r in made)
+        assert len(holdings.readings) == len(snapshot.readings) + 1
+
+        lacking = at_prices(snapshot.readings, {"ONE@eip155:101": usd})
+        assert "counts for nothing: TWO@eip155:101 has no price" in lacking.notes[0]
+        bare, _ = await read(pool, ALICE, tokens=tokens[:1])
+        stranger = at_prices(bare.readings, prices)
+        assert "is in no network file" in stranger.notes[0]
+        assert "uniswap-v3" not in {r.kind for r in stranger.readings}
+        for tokens_there, reason in ((tokens[:1], "with instrument1"), (tokens[::-1], "")):
+            other = replace(described, tokens=tokens_there)
+            if reason:
+                lone = replace(
+                    snapshot, readings=tuple(r for r in snapshot.readings if r.kind == "uniswap-v3")
+                )
+                with pytest.raises(StateProofError, match=reason):
+                    require_described(lone, [other])
+            else:
+                require_described(snapshot, [other])
+        forged = encode_snapshot(bare).replace(b'"instrument0":"ONE', b'"instrument0":"TWO')
+        with pytest.raises(StateProofError, match="with instrument0"):
+            require_described(
+                parse_snapshot(forged), [network(net, *tokens[:1], positions=(pool.described,))]
+            )
 
     async def test_another_factory_than_the_managers_is_refused(self, net: Devnet) -> None:
         pool = await deploy_pool(net)
