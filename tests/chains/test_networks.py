@@ -59,7 +59,8 @@ def test_every_key_is_explained_in_ethereum_toml() -> None:
     text = (FOLDER / "ethereum.toml").read_text()
     source = (Path(__file__).parents[2] / "chains" / "networks.py").read_text()
     source += (Path(__file__).parents[2] / "chains" / "network_markets.py").read_text()
-    known = set(re.findall(r'table\.(?:text|texts|number|symbol|address|tables)\("(\w+)"', source))
+    source += (Path(__file__).parents[2] / "chains" / "network_feeds.py").read_text()
+    known = set(re.findall(r'table\.(?:text|texts|number|symbol|address|tables|scaled|moment)\("(\w+)"', source))
     known |= set(re.findall(r'top\.(?:text|texts|number|tables)\("(\w+)"', source))
     known |= {"native", "rpc", "sequencer"}
     assert len(known) > 20
@@ -153,7 +154,7 @@ MANAGER = {
         (changed("tokens", 1, "symbol", value="ETH"), "tokens names 'ETH' twice"),
         (changed("tokens", 1, "address", value=USDC["address"]), "token addresses names"),
         (changed("feeds", 0, "heartbeat_s", value=0), "feeds[0].heartbeat_s is 0"),
-        (changed("feeds", 0, "base", value="BTC"), "feeds names 'BTC/USD' twice"),
+        (changed("feeds", 0, "base", value="BTC"), "feeds names 'chainlink BTC/USD' twice"),
         (changed("feeds", 0, "descriptions", value=[""]), "feeds[0].descriptions"),
         (changed("sequencer", value={"grace_s": 5}), "sequencer lacks the field 'address'"),
         (changed("tokens", 1, "layout", value="solidity:9/260"), "tokens[1].layout"),
