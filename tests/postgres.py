@@ -6,7 +6,9 @@ Import the fixtures `postgres` and `postgres_url` where they are needed.
 from __future__ import annotations
 
 import importlib
+import shutil
 import subprocess
+import tempfile
 import uuid
 import warnings
 from collections.abc import Iterator
@@ -27,24 +29,32 @@ def _start(folder: Path) -> Any:
         return get_server(folder, cleanup_mode="stop")
 
 
-def _started(folders: pytest.TempPathFactory) -> Any:
+def _started(folder: Path) -> Any:
     """A server; a busy machine may need more than the ten seconds that the package gives it."""
-    for _ in range(ATTEMPTS - 1):
+    for n in range(ATTEMPTS - 1):
         try:
-            return _start(folders.mktemp("pg"))
+            return _start(folder / str(n))
         except (OSError, subprocess.SubprocessError):
             continue
-    return _start(folders.mktemp("pg"))
+    return _start(folder / "last")
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The libpq URI of the session's server, which listens on a socket file only."""
-    server = _started(tmp_path_factory)
+def postgres() -> Iterator[str]:
+    """The libpq URI of the session's server, which listens on a socket file only.
+
+    It lies outside pytest's own directory: where tests run as root the server runs as another user, and each
+    session of pytest closes that directory to others again.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="counterfoil-pg-"))
     try:
-        yield str(server.get_uri())
+        server = _started(folder)
+        try:
+            yield str(server.get_uri())
+        finally:
+            server.cleanup()
     finally:
-        server.cleanup()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """Long work as rows of the store: queued, run, and finished in one transaction with what it made.
 
-A job that was under way when the process ended is run again from its request, up to three times. Its effect and its
+A job that was under way when the process ended is run again from its request, up to five times. Its effect and its
 result are written together, so an attempt that was cut off has left nothing, and one that was not is not repeated.
 """
 
@@ -25,7 +25,7 @@ from aggregator.store.work import Job
 
 log: Final = logging.getLogger("counterfoil.jobs")
 
-MOST_ATTEMPTS: Final = 3
+MOST_ATTEMPTS: Final = 5
 IDLE_S: Final = 5.0
 STAGE_EVERY_S: Final = 0.5
 """Stages that follow each other faster than this are not all written down."""

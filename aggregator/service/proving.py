@@ -21,8 +21,8 @@ from circuits.bundle import Bundle, BundleAttestation, make_bundle
 from circuits.context import Context
 from circuits.groth16 import ProvingKey, open_key
 from circuits.keys import ceremony_key_path, ensure_dev_key
-from circuits.policy_tree import build_tree, table_hash
-from circuits.prover import prove, size_for
+from circuits.policy_tree import PolicyTree, build_tree, table_hash
+from circuits.prover import Prepared, Proof, prepare, prove_prepared, size_for
 
 Tell = Callable[[str], object]
 
@@ -75,6 +75,94 @@ def proving_key(circuit: ReadyCircuit, path: Path | None, tell: Tell) -> Proving
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One proof to be made: whose account, how much, for whom, until when (Unix seconds), attested by whom."""
+
+    stored: StoredSnapshot
+    account: Account
+    level: Level
+    amount_e6: int
+    audience: Audience
+    expiry: int
+    attestations: Sequence[BundleAttestation]
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """What a request comes to: the account valued, the context its proof is bound to, and the circuit it fits."""
+
+    request: Request
+    policy: Policy
+    snapshot: Snapshot
+    evaluation: Evaluation
+    context: Context
+
+    @property
+    def circuit_name(self) -> str:
+        """The smallest circuit that the account fits."""
+        return size_for(self.evaluation).name
+
+
+def state(request: Request, policy: Policy, now: int) -> Statement:
+    """Values the account of a request.
+
+    Raises ProofRefusedError when there is no attestation, ExpiredError for an expiry in the past, and what
+    `evaluate_snapshot` raises.
+    """
+    snapshot = parse_snapshot(request.stored.document)
+    if not request.attestations:
+        raise ProofRefusedError(
+            "no attestation was given, and a proof over numbers nobody attested says nothing; "
+            "run: counterfoil attestation request"
+        )
+    if request.expiry <= now:
+        raise ExpiredError(
+            f"the proof would have expired {now - request.expiry} s ago; give a longer lifetime"
+        )
+    evaluation = evaluate_snapshot(policy, snapshot, request.level, now)
+    context = Context(
+        chain_id=request.audience.chain_id,
+        registry=request.audience.registry,
+        venue=request.audience.venue,
+        expiry=request.expiry,
+        anchors_hash=anchors_hash(snapshot.anchors),
+        cut_time=snapshot.cut_time,
+    )
+    return Statement(request, policy, snapshot, evaluation, context)
+
+
+def prepare_statement(statement: Statement, circuit: ReadyCircuit, tree: PolicyTree) -> Prepared:
+    """The witness of a statement; reads the holder's key file."""
+    request = statement.request
+    key = read_holder_key(Path(request.account.key_file))
+    holder = Holder(key, request.account.sub_account, request.stored.blinding)
+    return prepare(
+        circuit,
+        statement.policy,
+        tree,
+        statement.evaluation,
+        holder,
+        request.amount_e6,
+        statement.context.signal(),
+    )
+
+
+def finish_statement(statement: Statement, circuit: ReadyCircuit, key: ProvingKey, proof: Proof) -> Bundle:
+    """The bundle of a proven statement; raises ProofRefusedError when an attestation is about something else."""
+    bundle = make_bundle(
+        circuit,
+        key,
+        statement.policy,
+        proof,
+        statement.context,
+        statement.snapshot.anchors,
+        statement.request.attestations,
+    )
+    _check_attestations(bundle)
+    return bundle
+
+
 def make_proof(
     stored: StoredSnapshot,
     account: Account,
@@ -91,47 +179,21 @@ def make_proof(
 ) -> Bundle:
     """A bundle that shows `audience` an excess of at least `amount_e6` (1e-6 USD) at `level`, until `expiry`.
 
-    `key` is an opened proving key, the path of one, or None for this machine's dev key.
+    `key` is an opened proving key, the path of one, or None for this machine's key.
 
     Raises CannotProveError when the excess is smaller, ProofRefusedError when an attestation is not about this
     account and snapshot or there is none, and what `evaluate_snapshot` and the key files raise.
     """
-    snapshot = parse_snapshot(stored.document)
-    if not attestations:
-        raise ProofRefusedError(
-            "no attestation was given, and a proof over numbers nobody attested says nothing; "
-            "run: counterfoil attestation request"
-        )
-    if expiry <= now:
-        raise ExpiredError(f"the proof would have expired {now - expiry} s ago; give a longer lifetime")
-    evaluation = evaluate_snapshot(policy, snapshot, level, now)
-    context = Context(
-        chain_id=audience.chain_id,
-        registry=audience.registry,
-        venue=audience.venue,
-        expiry=expiry,
-        anchors_hash=anchors_hash(snapshot.anchors),
-        cut_time=snapshot.cut_time,
-    )
-    holder = Holder(read_holder_key(Path(account.key_file)), account.sub_account, stored.blinding)
+    request = Request(stored, account, level, amount_e6, audience, expiry, attestations)
+    statement = state(request, policy, now)
     tell("building the circuit")
-    circuit = ready(size_for(evaluation).name)
+    circuit = ready(statement.circuit_name)
     tell("opening the key")
     opened = key if isinstance(key, ProvingKey) else proving_key(circuit, key, tell)
-    proof = prove(
-        circuit,
-        opened,
-        policy,
-        build_tree(policy),
-        evaluation,
-        holder,
-        amount_e6,
-        context.signal(),
-        lambda stage: tell(f"computing the {stage}"),
-    )
-    bundle = make_bundle(circuit, opened, policy, proof, context, snapshot.anchors, attestations)
-    _check_attestations(bundle)
-    return bundle
+    tell("computing the witness")
+    prepared = prepare_statement(statement, circuit, build_tree(policy))
+    tell("computing the proof")
+    return finish_statement(statement, circuit, opened, prove_prepared(opened, prepared))
 
 
 def _check_attestations(bundle: Bundle) -> None:
