@@ -103,13 +103,30 @@ class Position:
 
     @classmethod
     def of(cls, detail: Mapping[str, str]) -> Position:
-        """From the detail of a reading."""
-        return cls(*(int(detail[key]) for key in ("liquidity", "tickLower", "tickUpper", "owed0", "owed1")))
+        """From the detail of a reading; raises ChainError when no position can be like that."""
+        keys = ("liquidity", "tickLower", "tickUpper", "owed0", "owed1")
+        made = cls(*(whole_number(detail, key) for key in keys))
+        if not -MAX_TICK <= made.tick_lower < made.tick_upper <= MAX_TICK:
+            raise ChainError(
+                f"the ticks {made.tick_lower} and {made.tick_upper} enclose nothing; check the reading"
+            )
+        if any(not 0 <= amount < _Q128 for amount in (made.liquidity, made.owed0, made.owed1)):
+            raise ChainError("liquidity or fees of a position are negative or above 2^128; check the reading")
+        return made
 
     def amounts(self, sqrt_price: int) -> tuple[int, int]:
         """Base units of token0 and token1 with the fees, at this price."""
         held0, held1 = amounts_of(self.liquidity, sqrt_price, self.tick_lower, self.tick_upper)
         return held0 + self.owed0, held1 + self.owed1
+
+
+def whole_number(detail: Mapping[str, str], key: str) -> int:
+    """An entry of a detail as an integer of at most 78 digits; raises ChainError."""
+    text = detail.get(key, "")
+    digits = text.removeprefix("-")
+    if not (digits.isascii() and digits.isdigit()) or len(digits) > 78 or str(int(text)) != text:
+        raise ChainError(f"the detail's {key} is not a whole number; the reading is malformed")
+    return int(text)
 
 
 def fair_sqrt_price(price0_e12: int, price1_e12: int, decimals0: int, decimals1: int) -> int:

@@ -10,9 +10,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
+from aggregator.model.errors import ChainError
 from aggregator.model.snapshot import Reading, quantity_from_raw
-from chains.balances.concentrated import Position, fair_sqrt_price
+from chains.balances.concentrated import Position, fair_sqrt_price, whole_number
 from chains.balances.uniswap_v3 import PROTOCOL
+from chains.networks import MAX_DECIMALS
+from chains.rpc import clean_text
 
 _SIDES: Final = ("0", "1")
 
@@ -31,6 +34,9 @@ def at_prices(readings: Iterable[Reading], prices_e12: Mapping[str, int]) -> Hol
     Parameters:
         prices_e12: USD of one whole token in 1e-12 by instrument symbol. A position counts for nothing when one of its
             tokens is in no network file or has no price here; a price of zero leaves the fees in the other token.
+
+    Raises:
+        ChainError: a position is of no possible form, as a snapshot of strangers can be.
     """
     kept: list[Reading] = []
     notes: list[str] = []
@@ -48,7 +54,7 @@ def _worthless(reading: Reading, prices_e12: Mapping[str, int]) -> str:
     for side in _SIDES:
         symbol = reading.detail.get(f"instrument{side}")
         if symbol is None:
-            return f"its token {reading.detail[f'token{side}']} is in no network file"
+            return f"its token {clean_text(reading.detail.get(f'token{side}', ''), 42)} is in no network file"
         if symbol not in prices_e12:
             return f"{symbol} has no price"
     return ""
@@ -56,7 +62,11 @@ def _worthless(reading: Reading, prices_e12: Mapping[str, int]) -> str:
 
 def _tokens(reading: Reading, prices_e12: Mapping[str, int]) -> list[Reading]:
     symbols = [reading.detail[f"instrument{side}"] for side in _SIDES]
-    decimals = [int(reading.detail[f"decimals{side}"]) for side in _SIDES]
+    decimals = [whole_number(reading.detail, f"decimals{side}") for side in _SIDES]
+    if not all(0 <= digits <= MAX_DECIMALS for digits in decimals):
+        raise ChainError(
+            f"the tokens of {reading.instrument} have no possible decimals; the reading is malformed"
+        )
     price = fair_sqrt_price(prices_e12[symbols[0]], prices_e12[symbols[1]], decimals[0], decimals[1])
     amounts = [reading.raw * amount for amount in Position.of(reading.detail).amounts(price)]
     return [

@@ -21,7 +21,7 @@ from eth_utils.crypto import keccak
 
 from aggregator.model.errors import ChainError, StateProofError
 from chains.balances.asset import Amount, Asset, side_detail
-from chains.balances.concentrated import MAX_TICK, Growth, Share
+from chains.balances.concentrated import MAX_TICK, Growth, Share, whole_number
 from chains.balances.forms import Form, Stated, Word, contract_of
 from chains.multicall import Call, Outcome
 from chains.networks import Network, PositionManager
@@ -277,11 +277,10 @@ def _stored_share(liquidity: int, last0: int, last1: int, stored: int) -> Share:
 
 
 def _number(stated: Stated, key: str) -> int:
-    text = stated.detail.get(key, "")
-    digits = text.removeprefix("-")
-    if not (digits.isascii() and digits.isdigit()) or len(digits) > 78 or str(int(text)) != text:
-        raise StateProofError(f"the detail's {key} is not a whole number; the reading is malformed")
-    return int(text)
+    try:
+        return whole_number(stated.detail, key)
+    except ChainError as error:
+        raise StateProofError(str(error)) from error
 
 
 def _word(number: int) -> bytes:

@@ -227,6 +227,29 @@ def test_published_ends_of_the_tick_range() -> None:
             sqrt_price_at(tick)
 
 
+STATED = {"liquidity": "5", "tickLower": "-60", "tickUpper": "60", "owed0": "0", "owed1": "0"}
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"liquidity": "-1"},
+        {"liquidity": str(1 << 128)},
+        {"liquidity": ""},
+        {"owed0": "1.5"},
+        {"owed1": "-1"},
+        {"tickLower": "60"},
+        {"tickLower": "-887273"},
+        {"tickUpper": "9" * 80},
+    ],
+)
+def test_a_position_that_cannot_be_is_refused(changed: dict[str, str]) -> None:
+    """A snapshot from strangers may say anything; it never gets as far as an amount."""
+    assert Position.of(STATED) == Position(5, -60, 60, 0, 0)
+    with pytest.raises(ChainError):
+        Position.of({**STATED, **changed})
+
+
 ticks = st.integers(-FULL // SPACING, FULL // SPACING).map(lambda n: n * SPACING)
 ranges = st.tuples(ticks, ticks).filter(lambda two: two[0] != two[1]).map(sorted)
 prices = st.integers(10**6, 10**18)
