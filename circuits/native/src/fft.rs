@@ -2,13 +2,55 @@
 //! reordering between them (the first leaves its output in bit-reversed order, which the second takes).
 
 use ark_bn254::Fr;
-use ark_ff::{FftField, Field};
+use ark_ff::{BigInt, FftField, Field, PrimeField};
+use rayon::prelude::*;
+use zeroize::Zeroizing;
 
 use crate::error::Result;
 use crate::invalid;
+#[cfg(target_arch = "x86_64")]
+use crate::{lane_fft, lanes};
 
 /// Below this length a transform stays on one thread.
 const SERIAL: usize = 1 << 11;
+
+/// The quotient polynomial's values for one size of domain, in the fastest way that the processor has.
+pub enum Quotient {
+    Portable(OddHalf),
+    #[cfg(target_arch = "x86_64")]
+    Lanes(Box<lane_fft::Tables>),
+}
+
+impl Quotient {
+    /// Refuses a size that is not a power of two or whose double is not a domain.
+    pub fn new(size: usize) -> Result<Self> {
+        #[cfg(target_arch = "x86_64")]
+        if size.is_power_of_two() && size >= lane_fft::SMALLEST && lanes::available() {
+            return match lane_fft::Tables::new(size) {
+                Some(tables) => Ok(Quotient::Lanes(Box::new(tables))),
+                None => no_domain(size),
+            };
+        }
+        Ok(Quotient::Portable(OddHalf::new(size)?))
+    }
+
+    /// The integers of P = a b - c on the odd half of the doubled domain, where a and b are given by their values on the
+    /// domain and c is their product there.
+    pub fn of(&self, a: Vec<Fr>, b: Vec<Fr>) -> Vec<BigInt<4>> {
+        match self {
+            Quotient::Portable(tables) => tables.quotient(a, b),
+            #[cfg(target_arch = "x86_64")]
+            Quotient::Lanes(tables) => {
+                let (a, b) = (Zeroizing::new(a), Zeroizing::new(b));
+                tables.quotient(&a, &b)
+            }
+        }
+    }
+}
+
+fn no_domain<T>(size: usize) -> Result<T> {
+    invalid!("there is no evaluation domain of {size} rows and its double")
+}
 
 /// Tables for the domain of one size.
 pub struct OddHalf {
@@ -31,7 +73,7 @@ impl OddHalf {
             Fr::get_root_of_unity(2 * size as u64),
             Fr::from(size as u64).inverse(),
         ) else {
-            return invalid!("there is no evaluation domain of {size} rows and its double");
+            return no_domain(size);
         };
         let inverse_root = root.inverse().unwrap_or(Fr::ONE);
         let bits = size.ilog2();
@@ -51,6 +93,20 @@ impl OddHalf {
             inverse_roots,
             scale,
         })
+    }
+
+    /// The integers of P = a b - c on the odd half of the doubled domain, where a and b are given by their values on the
+    /// domain and c is their product there.
+    pub fn quotient(&self, a: Vec<Fr>, b: Vec<Fr>) -> Vec<BigInt<4>> {
+        let c: Vec<Fr> = a.par_iter().zip(&b).map(|(a, b)| *a * b).collect();
+        let mut sides = Zeroizing::new([a, b, c]);
+        sides.par_iter_mut().for_each(|values| self.move_to(values));
+        let [a, b, c] = &*sides;
+        a.par_iter()
+            .zip(b)
+            .zip(c)
+            .map(|((a, b), c)| (*a * b - c).into_bigint())
+            .collect()
     }
 
     /// Replaces values at root^i by those at shift root^i of the same polynomial.

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::path::Path;
+use std::sync::OnceLock;
 
 use ark_bn254::{Bn254, Fr, G1Affine, G2Affine};
 use ark_ec::pairing::Pairing;
@@ -13,6 +14,7 @@ use rayon::prelude::*;
 use crate::binfile::{word, Sections};
 use crate::circuit::Circuit;
 use crate::error::{Error, Result};
+use crate::fft::Quotient;
 use crate::field;
 use crate::invalid;
 use crate::matrix::Matrix;
@@ -35,6 +37,7 @@ pub struct ProvingKey {
     spans: [(usize, usize); 11],
     /// Where the terms of section 4 may be cut: each part has rows of its own, in file order.
     parts: Vec<Part>,
+    quotient: OnceLock<Quotient>,
 }
 
 /// Consecutive terms whose rows are all in first_row..next part's first row.
@@ -126,6 +129,7 @@ impl ProvingKey {
             contributions,
             spans,
             parts,
+            quotient: OnceLock::new(),
             map,
             file,
         })
@@ -153,6 +157,15 @@ impl ProvingKey {
     pub fn bytes(&self, section: u32) -> &[u8] {
         let (start, size) = self.spans[section as usize];
         &self.map[start..start + size]
+    }
+
+    /// The transforms over the key's domain; their tables are made once.
+    pub fn quotient(&self) -> Result<&Quotient> {
+        if let Some(tables) = self.quotient.get() {
+            return Ok(tables);
+        }
+        let tables = Quotient::new(self.header.domain_size as usize)?;
+        Ok(self.quotient.get_or_init(|| tables))
     }
 
     /// What a section is called in refusals.

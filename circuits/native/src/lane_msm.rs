@@ -12,7 +12,8 @@ use rayon::prelude::*;
 use crate::error::Result;
 use crate::field;
 use crate::invalid;
-use crate::lane_points::{convert, Adder, Job, Packed, NEGATED};
+use crate::lane_packed::{convert, Packed, NEGATED};
+use crate::lane_points::{Adder, Job};
 use crate::msm::{digit, magnitude, reach_of, window_width};
 use crate::points::Point;
 

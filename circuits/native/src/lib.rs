@@ -18,7 +18,11 @@ pub mod fixed_base;
 pub mod group_fft;
 pub mod key;
 #[cfg(target_arch = "x86_64")]
+mod lane_fft;
+#[cfg(target_arch = "x86_64")]
 mod lane_msm;
+#[cfg(target_arch = "x86_64")]
+mod lane_packed;
 #[cfg(target_arch = "x86_64")]
 mod lane_points;
 #[cfg(target_arch = "x86_64")]

@@ -13,7 +13,6 @@ use rayon::prelude::*;
 use zeroize::Zeroizing;
 
 use crate::error::Result;
-use crate::fft::OddHalf;
 use crate::field;
 use crate::invalid;
 use crate::key::ProvingKey;
@@ -89,17 +88,6 @@ pub fn prove(key: &ProvingKey, witness: &[u8], check: bool) -> Result<Proof> {
 
 /// P on the odd half of the doubled domain.
 fn quotient(key: &ProvingKey, z: &[Fr], scalars: &[BigInt<4>]) -> Result<Zeroizing<Vec<BigInt<4>>>> {
-    let tables = OddHalf::new(key.header.domain_size as usize)?;
     let [a, b] = key.evaluate(z, scalars);
-    let c: Vec<Fr> = a.par_iter().zip(&b).map(|(a, b)| *a * b).collect();
-    let mut sides = Zeroizing::new([a, b, c]);
-    sides.par_iter_mut().for_each(|values| tables.move_to(values));
-    let [a, b, c] = &*sides;
-    Ok(Zeroizing::new(
-        a.par_iter()
-            .zip(b)
-            .zip(c)
-            .map(|((a, b), c)| (*a * b - c).into_bigint())
-            .collect(),
-    ))
+    Ok(Zeroizing::new(key.quotient()?.of(a, b)))
 }
