@@ -33,7 +33,7 @@ def _scenarios(text: str) -> tuple[Scenario, ...]:
     return tuple(Scenario(w(spot), VolShock(shock), w(dampening)) for spot, shock, dampening in rows)
 
 
-def _pmrm2(case: dict[str, Any]) -> tuple[derive_pmrm2.Pmrm2Portfolio, derive_pmrm2.Pmrm2Parameters]:
+def pmrm2(case: dict[str, Any]) -> tuple[derive_pmrm2.Pmrm2Portfolio, derive_pmrm2.Pmrm2Parameters]:
     values = PMRM2_PARAMETERS | case.get("parameters", {})
     numbers = {name: int(text) if name == "dte_floor" else w(text) for name, text in values.items()}
     parameters = derive_pmrm2.Pmrm2Parameters(
@@ -70,11 +70,11 @@ def _pmrm2(case: dict[str, Any]) -> tuple[derive_pmrm2.Pmrm2Portfolio, derive_pm
 @pytest.mark.parametrize("case", PMRM2_CASES, ids=[case["name"] for case in PMRM2_CASES])
 def test_portfolio_margin_2_matches_the_published_cases(case: dict[str, Any]) -> None:
     """IM and MM within 1e-8 relative of the expected results, and the parts add up to the margin."""
-    portfolio, parameters = _pmrm2(case)
+    portfolio, parameters = pmrm2(case)
     for level, text in ((Level.IM, case["im"]), (Level.MM, case["mm"])):
         result = derive_pmrm2.margin(portfolio, level, parameters)
         expected = Fraction(text) * WAD
-        assert abs(result.margin - expected) <= max(abs(expected), 1) * RELATIVE
+        assert abs(result.margin - expected) <= max(abs(expected), Fraction(1)) * RELATIVE
         assert result.mark_to_market + sum(part.amount for part in result.parts) == result.margin
         assert result.requirement == -sum(part.amount for part in result.parts)
     assert derive_pmrm2.margin(portfolio, Level.IM, parameters).binding == case["binding"]
@@ -234,7 +234,7 @@ def test_a_wrong_parameter_is_noticed() -> None:
         if field.name == "scenarios":
             continue
         for case in PMRM2_CASES:
-            portfolio, parameters = _pmrm2(case)
+            portfolio, parameters = pmrm2(case)
             value = getattr(parameters, field.name)
             other = replace(parameters, **{field.name: value + value // 1000})
             if any(
