@@ -53,6 +53,7 @@ def commitment(size: Size, table_hash: int, blinding: int, positions: Mapping[in
     Raises CannotProveError when there are more positions than slots.
     """
     words = [(slot_id << 96) + quantity + (1 << 80) for slot_id, quantity in _slots(size, positions)]
+    words += [0] * (size.slots % 2)
     pairs = [words[i] + (words[i + 1] << 128) for i in range(0, size.slots, 2)]
     return chain(COMMITMENT_ARITY, [TAG_COMMITMENT, blinding, table_hash, *pairs])
 

@@ -323,6 +323,7 @@ def _slots(
     # (S11) commitment = chain15(tag, blinding, table hash, slot pairs)
     #       slot = 2^96 id + q + 2^80 ,  pair = slot_2j + 2^128 slot_2j+1
     b.label("S11 commitment")
+    words += [Lc.constant(0)] * (size.slots % 2)
     pairs = [words[i] + words[i + 1] * (1 << 128) for i in range(0, size.slots, 2)]
     tag = b.wire(Lc.constant(TAG_COMMITMENT))
     opening = [tag, *private["blinding"], *private["tableHash"], *(b.wire(pair) for pair in pairs)]

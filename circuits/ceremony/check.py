@@ -17,7 +17,7 @@ from typing import Final
 from aggregator.model.errors import FormatError, InputError
 from circuits import _native
 from circuits.artifacts import ReadyCircuit
-from circuits.ceremony.published import UNKNOWN
+from circuits.ceremony.published import UNKNOWN, origin
 from circuits.ceremony.record import (
     CIRCUIT_FILE,
     Ceremony,
@@ -92,8 +92,13 @@ def verify(
 
 def _files_are_as_recorded(directory: Path, ceremony: Ceremony, ptau: Path) -> None:
     with refusals("restore the folder"):
-        if blake2b_of(ptau) != ceremony.powers.blake2b:
+        digest = blake2b_of(ptau)
+        if digest != ceremony.powers.blake2b:
             raise FormatError(f"{ptau} is not the powers file that the ceremony began with; give that one")
+        if origin(digest) != ceremony.powers.origin:
+            raise FormatError(
+                f"{ptau} is not {ceremony.powers.origin}, as the transcript says; restore the transcript"
+            )
         if sha256_of(directory / CIRCUIT_FILE) != ceremony.r1cs_sha256:
             raise FormatError(f"{directory / CIRCUIT_FILE} was changed since the ceremony began; restore it")
         for key in ceremony.keys:
@@ -125,6 +130,11 @@ def finish(
     Raises: FormatError as `verify`; InputError when too few took part, no beacon ended it, or nobody knows who made
     the powers of tau and `accept_unknown_powers` is not given.
     """
+    if load(directory).powers.origin == UNKNOWN and not accept_unknown_powers:
+        raise InputError(
+            f"{ptau.name} is no published powers file, and whoever made it alone could forge proofs; use a published "
+            "one, or vouch for it with --accept-unknown-powers"
+        )
     verified = verify(circuit, ptau, directory, progress)
     if verified.participants < MIN_PARTICIPANTS:
         raise InputError(
@@ -133,11 +143,6 @@ def finish(
         )
     if not verified.ends_with_beacon:
         raise InputError("the ceremony has no beacon at its end; run: counterfoil ceremony beacon")
-    if verified.ceremony.powers.origin == UNKNOWN and not accept_unknown_powers:
-        raise InputError(
-            f"{ptau.name} is no published powers file, and whoever made it alone could forge proofs; use a published "
-            "one, or vouch for it with --accept-unknown-powers"
-        )
     target = ceremony_key_path(circuit, keys)
     with refusals("set COUNTERFOIL_KEYS to a folder that can be written"):
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -1,0 +1,380 @@
+"""A ceremony from the first key to an installed one, and what each step refuses."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from aggregator.model.errors import CounterfoilError, FormatError, InputError
+from circuits import _native, ceremony
+from circuits.ceremony import beacons, record, run
+from circuits.groth16 import open_key, prove, setup_dev
+from circuits.keys import KeyKind, kind_of
+from circuits.verifiers import native
+from tests.circuits.malformed import join_sections, section, spliced, split_sections, with_section
+from tests.circuits.rehearsal import make_powers, square, square_witness
+
+BEACON = bytes.fromhex("00c0ffee")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A ceremony with two contributions and a beacon, made once and copied by each test."""
+
+    ptau: Path
+    directory: Path
+    sent: tuple[Path, ...]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Stage:
+    root = tmp_path_factory.mktemp("ceremony")
+    ptau, directory = make_powers(root / "powers.ptau"), root / "ceremony"
+    ceremony.init(square(), ptau, directory)
+    sent = []
+    for number, name in enumerate(("alice", "bob")):
+        sent.append(root / f"{name}.zkey")
+        ceremony.contribute(directory / record.key_name(number), sent[-1], name, b"dice")
+        ceremony.receive(directory, sent[-1])
+    ceremony.apply_beacon(directory, BEACON, 10)
+    return Stage(ptau, directory, tuple(sent))
+
+
+@pytest.fixture
+def stage(made: Stage, tmp_path: Path) -> Stage:
+    return Stage(made.ptau, Path(shutil.copytree(made.directory, tmp_path / "ceremony")), made.sent)
+
+
+def rewound(stage: Stage, keys: int) -> Path:
+    """The folder as it was when it had so many keys."""
+    document = json.loads((stage.directory / "ceremony.json").read_bytes())
+    for key in document["keys"][keys:]:
+        (stage.directory / key["file"]).unlink()
+    document["keys"] = document["keys"][:keys]
+    (stage.directory / "ceremony.json").write_text(json.dumps(document))
+    return stage.directory
+
+
+def test_a_whole_ceremony_verifies_and_its_key_is_called_one(stage: Stage, tmp_path: Path) -> None:
+    circuit, keys = square(), tmp_path / "keys"
+    done = ceremony.verify(circuit, stage.ptau, stage.directory)
+    assert [(e.name, e.iterations) for e in done.entries] == [("alice", None), ("bob", None), ("beacon", 10)]
+    assert (done.participants, done.ends_with_beacon) == (2, True)
+    last = open_key(done.key, circuit.native)
+    assert kind_of(last, keys) is KeyKind.DEV
+    _, key = ceremony.finish(circuit, stage.ptau, stage.directory, keys, accept_unknown_powers=True)
+    assert kind_of(key, keys) is kind_of(last, keys) is KeyKind.CEREMONY
+    assert kind_of(key, tmp_path) is KeyKind.DEV
+    native.verify(key.verification_key, [25], prove(key, square_witness(circuit)))
+
+
+def test_contributions_to_a_dev_key_do_not_make_it_a_ceremony(stage: Stage, tmp_path: Path) -> None:
+    circuit, keys = square(), tmp_path / "keys"
+    ceremony.finish(circuit, stage.ptau, stage.directory, keys, accept_unknown_powers=True)
+    setup_dev(circuit.native, tmp_path / "dev.zkey")
+    ceremony.contribute(tmp_path / "dev.zkey", tmp_path / "more.zkey", "me")
+    key = open_key(tmp_path / "more.zkey", circuit.native)
+    assert (key.contributions, kind_of(key, keys)) == (1, KeyKind.DEV)
+
+
+def test_a_record_of_another_key_or_form_does_not_count(stage: Stage, tmp_path: Path) -> None:
+    circuit, keys = square(), tmp_path / "keys"
+    _, key = ceremony.finish(circuit, stage.ptau, stage.directory, keys, accept_unknown_powers=True)
+    (path,) = keys.glob("*.verified.json")
+    good = json.loads(path.read_bytes())
+    for changed in (
+        "",
+        "[]",
+        "{",
+        json.dumps(good | {"verificationKeyId": "0x" + "0" * 64}),
+        json.dumps(good | {"schema": "x"}),
+    ):
+        path.write_text(changed)
+        assert kind_of(key, keys) is KeyKind.DEV
+
+
+def test_keys_in_between_may_be_deleted(stage: Stage) -> None:
+    for name in ("0000.zkey", "0001.zkey", "0002.zkey"):
+        (stage.directory / name).unlink()
+    assert ceremony.verify(square(), stage.ptau, stage.directory).participants == 2
+
+
+def test_two_contributions_differ_with_the_same_text(stage: Stage, tmp_path: Path) -> None:
+    first = stage.directory / "0000.zkey"
+    hashes = {ceremony.contribute(first, tmp_path / f"{n}.zkey", "a", b"same").contribution for n in range(2)}
+    assert len(hashes) == 2
+
+
+# What the coordinator does not take in
+
+
+def test_a_replayed_or_returned_key_is_refused(stage: Stage) -> None:
+    directory = rewound(stage, 3)
+    for file in (stage.sent[0], stage.sent[1], directory / "0000.zkey"):
+        with pytest.raises(FormatError, match=r"has no contribution that is not in 0002\.zkey already"):
+            ceremony.receive(directory, file)
+
+
+def test_a_contribution_to_an_older_key_is_refused(stage: Stage, tmp_path: Path) -> None:
+    ceremony.contribute(stage.directory / "0000.zkey", tmp_path / "late.zkey", "carol")
+    with pytest.raises(FormatError, match=r"was not made on 0002\.zkey; send 0002\.zkey to its maker"):
+        ceremony.receive(rewound(stage, 3), tmp_path / "late.zkey")
+
+
+def test_two_contributions_at_once_are_refused(stage: Stage) -> None:
+    with pytest.raises(FormatError, match="has 2 new contributions"):
+        ceremony.receive(rewound(stage, 1), stage.sent[1])
+
+
+def test_a_key_of_another_ceremony_is_refused(stage: Stage, tmp_path: Path) -> None:
+    ceremony.init(square(3), stage.ptau, tmp_path / "other")
+    with pytest.raises(FormatError, match="is a key of another circuit or ceremony"):
+        ceremony.receive(stage.directory, tmp_path / "other" / "0000.zkey")
+
+
+@pytest.mark.parametrize(
+    ("number", "at", "reason"),
+    [
+        (3, 0, "IC. was changed"),
+        (4, 12, "coefficients. was changed"),
+        (5, 0, "points A. was changed"),
+        (7, 0, "points B2. was changed"),
+    ],
+)
+def test_a_key_with_anything_else_changed_is_refused(
+    stage: Stage, tmp_path: Path, number: int, at: int, reason: str
+) -> None:
+    data = stage.sent[1].read_bytes()
+    part = section(data, number)
+    bad = tmp_path / "bad.zkey"
+    bad.write_bytes(with_section(data, number, spliced(part, at, bytes([part[at] ^ 1]))))
+    with pytest.raises(FormatError, match=reason):
+        ceremony.receive(rewound(stage, 2), bad)
+
+
+@pytest.mark.parametrize("number", [8, 9])
+def test_points_that_are_not_divided_by_the_secret_are_refused(
+    stage: Stage, tmp_path: Path, number: int
+) -> None:
+    """The section of the key before: good points, one factor short."""
+    bad = tmp_path / "bad.zkey"
+    before = section(stage.sent[0].read_bytes(), number)
+    bad.write_bytes(with_section(stage.sent[1].read_bytes(), number, before))
+    with pytest.raises(FormatError, match="is not that of the first key divided by delta"):
+        ceremony.receive(rewound(stage, 2), bad)
+
+
+HEADER_DELTA = 2 * (4 + 32) + 12 + 64 + 64 + 128 + 128
+CONTRIBUTION_BYTES = 64 * 3 + 128 + 64 + 8 + 2 + len("alice")
+
+
+@pytest.mark.parametrize(
+    ("at", "source", "width", "reason"),
+    [
+        (0, 64, 64, "changed delta by another secret"),
+        (64, 128, 64, "does not follow from the contributions before"),
+        (320, 320 - 64, 64, "does not follow from the contributions before"),
+    ],
+)
+def test_a_forged_contribution_is_refused(
+    stage: Stage, tmp_path: Path, at: int, source: int, width: int, reason: str
+) -> None:
+    """Bytes of bob's contribution replaced by others of it."""
+    data = stage.sent[1].read_bytes()
+    part = section(data, 10)
+    start = 64 + 4 + CONTRIBUTION_BYTES
+    changed = spliced(part, start + at, part[start + source : start + source + width])
+    bad = tmp_path / "bad.zkey"
+    bad.write_bytes(with_section(data, 10, changed))
+    with pytest.raises(FormatError, match=reason):
+        ceremony.receive(rewound(stage, 2), bad)
+
+
+def test_a_stolen_proof_of_knowledge_is_refused(stage: Stage, tmp_path: Path) -> None:
+    """Alice's point p d in bob's contribution."""
+    data = stage.sent[1].read_bytes()
+    part = section(data, 10)
+    start = 64 + 4 + CONTRIBUTION_BYTES
+    alice = part[64 + 4 + 192 : 64 + 4 + 320]
+    bad = tmp_path / "bad.zkey"
+    bad.write_bytes(with_section(data, 10, spliced(part, start + 192, alice)))
+    with pytest.raises(FormatError, match="contribution 2 does not prove that its maker knew the secret"):
+        ceremony.receive(rewound(stage, 2), bad)
+
+
+def test_a_delta_that_no_contribution_leads_to_is_refused(stage: Stage, tmp_path: Path) -> None:
+    """The header of the key before, with the points that belong to it."""
+    data, before = stage.sent[1].read_bytes(), stage.sent[0].read_bytes()
+    for number in (2, 8, 9):
+        data = with_section(data, number, section(before, number))
+    (tmp_path / "bad.zkey").write_bytes(data)
+    with pytest.raises(FormatError, match="delta is not that of the last contribution"):
+        ceremony.receive(rewound(stage, 2), tmp_path / "bad.zkey")
+
+
+def test_a_beacon_that_is_not_its_value_is_refused(stage: Stage) -> None:
+    path = stage.directory / "0003.zkey"
+    data = path.read_bytes()
+    part = section(data, 10)
+    assert part.endswith(BEACON)
+    path.write_bytes(with_section(data, 10, part[:-1] + b"\xef"))
+    last, first = path, stage.directory / "0000.zkey"
+    with pytest.raises(ValueError, match="contribution 3 is not what its beacon gives"):
+        _native.verify_ceremony(last, first, run.beacon_seeds(run.entries(last)[1], lambda _: None))
+    with pytest.raises(ValueError, match="its seed was not given"):
+        _native.verify_ceremony(last, first, [])
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda part: part[:-1], "ends too early"),
+        (lambda part: part + b"\0", "1 bytes too many"),
+        (lambda part: spliced(part, 64, b"\xff\xff\xff\xff"), "ends too early|is not a point"),
+        (lambda part: spliced(part, 64 + 4, bytes(64)), "delta of contribution 1 is not a point"),
+        (lambda part: spliced(part, 64 + 4 + 384, b"\1"), "neither a plain one nor a beacon"),
+        (lambda part: spliced(part, 64 + 4 + 388, b"\6"), "cut off"),
+        (lambda part: spliced(part, 64 + 4 + 392, b"\4"), "has parameter 4 after 0"),
+        (lambda part: spliced(part, 64 + 4 + 393, b"\7"), "cut off"),
+        (lambda part: spliced(part, 64 + 4 + 394, b"\xff"), "is not UTF-8"),
+    ],
+)
+def test_a_malformed_transcript_is_refused(stage: Stage, tmp_path: Path, change: object, reason: str) -> None:
+    assert callable(change)
+    data = stage.sent[0].read_bytes()
+    (tmp_path / "bad.zkey").write_bytes(with_section(data, 10, change(section(data, 10))))
+    with pytest.raises(FormatError, match=reason) as refusal:
+        ceremony.receive(rewound(stage, 1), tmp_path / "bad.zkey")
+    assert "bad.zkey: section 10 (contributions)" in str(refusal.value)
+
+
+def test_a_truncated_key_is_refused(stage: Stage, tmp_path: Path) -> None:
+    data = stage.sent[0].read_bytes()
+    directory = rewound(stage, 1)
+    for length in (0, 11, 100, len(data) // 2, len(data) - 1):
+        (tmp_path / "cut.zkey").write_bytes(data[:length])
+        with pytest.raises(FormatError, match=r"cut\.zkey"):
+            ceremony.receive(directory, tmp_path / "cut.zkey")
+    head, sections = split_sections(data)
+    (tmp_path / "cut.zkey").write_bytes(join_sections(head, [s for s in sections if s[0] != 9]))
+    with pytest.raises(FormatError, match=r"section 9 \(points H\) is missing"):
+        ceremony.contribute(tmp_path / "cut.zkey", tmp_path / "out.zkey", "me")
+    assert sorted(e.name for e in directory.iterdir()) == ["0000.zkey", "ceremony.json", "circuit.r1cs"]
+
+
+# What verify and finish refuse
+
+
+def test_too_few_participants_or_no_beacon_finish_nothing(stage: Stage, tmp_path: Path) -> None:
+    keys = tmp_path / "keys"
+    for count, reason in ((3, "no beacon at its end"), (2, "has 1 participants")):
+        directory = rewound(stage, count)
+        with pytest.raises(InputError, match=reason):
+            ceremony.finish(square(), stage.ptau, directory, keys, accept_unknown_powers=True)
+    assert not keys.exists()
+
+
+def test_powers_that_nobody_published_need_a_voucher(stage: Stage, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="whoever made it alone could forge proofs"):
+        ceremony.finish(square(), stage.ptau, stage.directory, tmp_path / "keys")
+
+
+def test_a_transcript_that_lies_about_the_powers_is_refused(stage: Stage, tmp_path: Path) -> None:
+    path = stage.directory / "ceremony.json"
+    document = json.loads(path.read_bytes())
+    document["powers"]["origin"] = "powersOfTau28_hez_final_17"
+    path.write_text(json.dumps(document))
+    with pytest.raises(FormatError, match="is not powersOfTau28_hez_final_17, as the transcript says"):
+        ceremony.finish(square(), stage.ptau, stage.directory, tmp_path / "keys")
+
+
+def test_another_circuit_powers_file_or_changed_folder_is_refused(stage: Stage, tmp_path: Path) -> None:
+    with pytest.raises(FormatError, match="verify it with the version that began it"):
+        ceremony.verify(square(3), stage.ptau, stage.directory)
+    with pytest.raises(FormatError, match="is not the powers file that the ceremony began with"):
+        ceremony.verify(square(), make_powers(tmp_path / "other.ptau"), stage.directory)
+    for name in ("circuit.r1cs", "0001.zkey"):
+        path = stage.directory / name
+        good = path.read_bytes()
+        path.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
+        with pytest.raises(FormatError, match=f"{name} was changed"):
+            ceremony.verify(square(), stage.ptau, stage.directory)
+        path.write_bytes(good)
+
+
+def test_a_transcript_that_tells_another_story_is_refused(stage: Stage) -> None:
+    path = stage.directory / "ceremony.json"
+    document = json.loads(path.read_bytes())
+    document["keys"][1]["name"] = "mallory"
+    path.write_text(json.dumps(document))
+    with pytest.raises(FormatError, match="does not have the contributions that the transcript lists"):
+        ceremony.verify(square(), stage.ptau, stage.directory)
+
+
+def test_a_key_from_other_powers_is_refused_whatever_the_transcript_says(
+    stage: Stage, tmp_path: Path
+) -> None:
+    """A coordinator who swaps the powers file under a finished ceremony."""
+    other = make_powers(tmp_path / "other.ptau")
+    path = stage.directory / "ceremony.json"
+    document = json.loads(path.read_bytes())
+    document["powers"]["blake2b"] = record.blake2b_of(other)
+    path.write_text(json.dumps(document))
+    with pytest.raises(FormatError, match=r"was not made from other\.ptau and this circuit"):
+        ceremony.verify(square(), other, stage.directory)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"schema": "counterfoil/ceremony/2"}, "schema"),
+        ({"keys": []}, "has 0 entries"),
+        ({"keys": [{"file": "../x", "sha256": "0", "name": "", "contribution": ""}]}, "does not match"),
+        ({"keys": [{"file": "0001.zkey", "sha256": "0", "name": "", "contribution": ""}]}, "in place 0"),
+        ({"powers": None}, "is not a JSON object"),
+    ],
+)
+def test_a_malformed_transcript_document_is_refused(
+    stage: Stage, change: dict[str, object], reason: str
+) -> None:
+    path = stage.directory / "ceremony.json"
+    path.write_text(json.dumps(json.loads(path.read_bytes()) | change))
+    with pytest.raises(FormatError, match=reason):
+        record.load(stage.directory)
+
+
+def test_a_transcript_survives_its_document(stage: Stage) -> None:
+    loaded = record.load(stage.directory)
+    assert record.parse(record.encode(loaded), "x") == loaded
+
+
+def test_folders_and_files_in_use_are_left_alone(stage: Stage, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="is not empty"):
+        ceremony.init(square(), stage.ptau, stage.directory)
+    (tmp_path / "out.zkey").write_bytes(b"mine")
+    with pytest.raises(InputError, match="exists"):
+        ceremony.contribute(stage.sent[0], tmp_path / "out.zkey", "me")
+    assert (tmp_path / "out.zkey").read_bytes() == b"mine"
+    with pytest.raises(InputError, match=r"ceremony\.json cannot be read"):
+        record.load(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["", "x" * 65, "é" * 33, "a\nb"])
+def test_names_are_short_and_printable(stage: Stage, tmp_path: Path, name: str) -> None:
+    with pytest.raises(InputError, match="printable bytes"):
+        ceremony.contribute(stage.sent[0], tmp_path / "out.zkey", name)
+
+
+def test_beacons_are_bounded() -> None:
+    value = b"\1"
+    for _ in range(1 << 10):
+        value = hashlib.sha256(value).digest()
+    assert beacons.seed(b"\1", 10) == value
+    for bad, iterations in ((b"", 10), (bytes(256), 10), (b"\1", 9), (b"\1", 33)):
+        with pytest.raises(CounterfoilError, match="beacon"):
+            beacons.seed(bad, iterations)
