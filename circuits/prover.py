@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from aggregator.margin.native import Evaluation
 from aggregator.model.errors import CannotProveError
@@ -40,6 +40,42 @@ def size_for(evaluation: Evaluation) -> Size:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A witness that satisfies the circuit, with its public signals. It holds secrets; its repr does not."""
+
+    public: tuple[int, ...]
+    witness: bytes = field(repr=False)
+
+
+def prepare(
+    circuit: ReadyCircuit,
+    policy: Policy,
+    tree: PolicyTree,
+    evaluation: Evaluation,
+    holder: Holder,
+    amount_e6: int,
+    context: int,
+) -> Prepared:
+    """The witness of the statement that the account's excess is at least `amount_e6` at the level of `evaluation`.
+
+    Raises: CannotProveError when the excess is smaller, or the account does not fit the circuit.
+    """
+    if amount_e6 > evaluation.excess_e6:
+        raise CannotProveError(
+            f"the account's excess at {evaluation.level.name} is {_usd(evaluation.excess_e6)} USD, "
+            f"less than the {_usd(amount_e6)} USD asked for; ask for less or add collateral"
+        )
+    inputs = assign(circuit.size, policy, tree, evaluation, holder, amount_e6, context)
+    witness = circuit.witness(encode_inputs(circuit.compiled, inputs))
+    return Prepared(public_signals(inputs), witness)
+
+
+def prove_prepared(key: groth16.ProvingKey, prepared: Prepared) -> Proof:
+    """The proof of a prepared statement."""
+    return Proof(prepared.public, groth16.prove(key, prepared.witness))
+
+
 def prove(
     circuit: ReadyCircuit,
     key: groth16.ProvingKey,
@@ -51,21 +87,11 @@ def prove(
     context: int,
     step: Callable[[str], object] = lambda _: None,
 ) -> Proof:
-    """Proves that the account's excess is at least `amount_e6` at the level of `evaluation`.
-
-    `step` is told what is being done ("witness", "proof").
-    Raises: CannotProveError when the excess is smaller, or the account does not fit the circuit.
-    """
-    if amount_e6 > evaluation.excess_e6:
-        raise CannotProveError(
-            f"the account's excess at {evaluation.level.name} is {_usd(evaluation.excess_e6)} USD, "
-            f"less than the {_usd(amount_e6)} USD asked for; ask for less or add collateral"
-        )
-    inputs = assign(circuit.size, policy, tree, evaluation, holder, amount_e6, context)
+    """`prepare` and `prove_prepared` in one. `step` is told what is being done ("witness", "proof")."""
     step("witness")
-    witness = circuit.witness(encode_inputs(circuit.compiled, inputs))
+    prepared = prepare(circuit, policy, tree, evaluation, holder, amount_e6, context)
     step("proof")
-    return Proof(public_signals(inputs), groth16.prove(key, witness))
+    return prove_prepared(key, prepared)
 
 
 def _usd(amount_e6: int) -> str:
