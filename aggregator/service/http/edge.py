@@ -22,6 +22,7 @@ from aggregator.service.http.problems import (
     problem_response,
     refusal_problem,
 )
+from aggregator.service.http.requests import check_parameters
 from aggregator.service.http.service import SERVICE, Service
 
 log: Final = logging.getLogger("counterfoil.service")
@@ -73,6 +74,7 @@ async def _answer(
             return web.Response(status=204)
         if operation is not None:
             await admit(service, request, operation)
+            check_parameters(request, operation)
         if operation is not None and operation.streams:
             return await handler(request)
         async with asyncio.timeout(service.settings.number("http", "timeout_s")):

@@ -7,22 +7,19 @@ first is still under way, it is a conflict. Answers are forgotten after a day.
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Callable
 from typing import Final
 
 from aiohttp import web
 
-from aggregator.model.errors import ConflictError, InputError
+from aggregator.model.errors import ConflictError
 from aggregator.service.http.guard import CALLER
-from aggregator.service.http.requests import JSON, json_bytes
+from aggregator.service.http.requests import IDEMPOTENCY_KEY, JSON, idempotency_key, json_bytes
 from aggregator.service.http.service import Service
 from aggregator.store.callers import Answer
 from aggregator.store.everything import AllRecords
 
-HEADER: Final = "Idempotency-Key"
 KEPT_S: Final = 86_400
-_KEY: Final = re.compile(r"[A-Za-z0-9._:-]{1,100}", re.ASCII)
 
 
 async def once(
@@ -55,14 +52,6 @@ async def once(
     return _response(await service.store.write(run))
 
 
-def idempotency_key(request: web.Request) -> str | None:
-    """The header, None when it is not given; raises InputError."""
-    key = request.headers.get(HEADER)
-    if key is not None and _KEY.fullmatch(key) is None:
-        raise InputError(f"the {HEADER} is not 1 to 100 of A-Z a-z 0-9 . _ : -; correct it")
-    return key
-
-
 async def request_hash(request: web.Request) -> str:
     """SHA-256 of method, path and body."""
     body = await request.read()
@@ -75,7 +64,7 @@ async def _known(service: Service, request: web.Request, key: str, digest: str) 
     if answer is None:
         return None
     if answer.request_hash != digest:
-        raise ConflictError(f"the {HEADER} {key!r} was used for another request; take a new one")
+        raise ConflictError(f"the {IDEMPOTENCY_KEY} {key!r} was used for another request; take a new one")
     return _response(answer)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -19,13 +19,14 @@ _METHODS: Final = ("get", "post", "put", "delete", "patch")
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One operation of the document. `scope` is empty for one that everybody may call."""
+    """One operation of the document. `scope` is empty when everybody may call it; `parameters` are the query's."""
 
     id: str
     method: str
     path: str
     scope: str
     streams: bool
+    parameters: frozenset[str]
 
 
 @cache
@@ -44,12 +45,21 @@ def operations() -> tuple[Operation, ...]:
             method=method.upper(),
             path=path,
             scope=entry.get("x-scope", ""),
+            parameters=frozenset(_query_parameters(document, entry)),
             streams="text/event-stream" in entry["responses"].get("200", {}).get("content", {}),
         )
         for path, methods in document["paths"].items()
         for method, entry in methods.items()
         if method in _METHODS
     )
+
+
+def _query_parameters(document: dict[str, Any], entry: dict[str, Any]) -> Iterator[str]:
+    for given in entry.get("parameters", []):
+        name = given.get("$ref", "").rpartition("/")[2]
+        parameter = document["components"]["parameters"][name] if name else given
+        if parameter["in"] == "query":
+            yield parameter["name"]
 
 
 def add_routes(app: web.Application, service: Service, handlers: Mapping[str, Handler]) -> None:

@@ -11,6 +11,7 @@ from aiohttp import web
 
 from aggregator.model.errors import InputError
 from aggregator.model.strictjson import JsonObject, load_json
+from aggregator.service.http.operations import Operation
 from aggregator.service.http.problems import RefusalError
 
 T = TypeVar("T")
@@ -19,6 +20,8 @@ DEFAULT_PAGE: Final = 50
 MOST_PER_PAGE: Final = 200
 DOCUMENT_ID: Final = re.compile(r"0x[0-9a-f]{16}", re.ASCII)
 WORD: Final = re.compile(r"0x[0-9a-f]{64}", re.ASCII)
+IDEMPOTENCY_KEY: Final = "Idempotency-Key"
+_IDEMPOTENCY_KEY: Final = re.compile(r"[A-Za-z0-9._:-]{1,100}", re.ASCII)
 _NUMBER: Final = re.compile(r"[0-9]{1,15}", re.ASCII)
 _BOOLEANS: Final = {"true": True, "false": False}
 
@@ -58,6 +61,25 @@ def parse_object(
     if unknown := sorted(fields.value.keys() - {*required, *optional}):
         raise InputError(f"{where} has the unknown field {unknown[0]!r}; see /openapi.json")
     return fields
+
+
+def check_parameters(request: web.Request, operation: Operation) -> None:
+    """Refuse a query parameter that the operation does not have, and a malformed Idempotency-Key; raises InputError.
+
+    A misspelt parameter would otherwise be answered as if it had not been given.
+    """
+    if unknown := sorted(set(request.query) - operation.parameters):
+        raise InputError(f"there is no parameter {unknown[0][:60]!r} here; see /openapi.json")
+    if request.method == "POST":
+        idempotency_key(request)
+
+
+def idempotency_key(request: web.Request) -> str | None:
+    """The Idempotency-Key, None when it is not given; raises InputError."""
+    key = request.headers.get(IDEMPOTENCY_KEY)
+    if key is not None and _IDEMPOTENCY_KEY.fullmatch(key) is None:
+        raise InputError(f"the {IDEMPOTENCY_KEY} is not 1 to 100 of A-Z a-z 0-9 . _ : -; correct it")
+    return key
 
 
 def optional_text(fields: JsonObject, name: str) -> str | None:

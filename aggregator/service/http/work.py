@@ -24,11 +24,12 @@ from aggregator.service.attesting import attest_request, make_request
 from aggregator.service.http.accounts import account_name
 from aggregator.service.http.guard import CALLER
 from aggregator.service.http.health import read_case
-from aggregator.service.http.idempotency import idempotency_key, once
+from aggregator.service.http.idempotency import once
 from aggregator.service.http.requests import (
     DOCUMENT_ID,
     JSON,
     cursor_number,
+    idempotency_key,
     json_answer,
     optional_document,
     optional_text,

@@ -149,6 +149,8 @@ def test_an_incomplete_snapshot_has_no_totals(running: Running, stored: Stored) 
         ("snapshot=zz", 400, "invalid-input", "snapshot"),
         ("expired=maybe", 400, "invalid-input", "true or false"),
         ("rulebook=none", 400, "invalid-input", "no rulebook"),
+        ("polcy=demo", 400, "invalid-input", "no parameter 'polcy'"),
+        ("policy=demo&policy=fixed", 400, "invalid-input", "2 times"),
     ],
 )
 def test_health_refuses(running: Running, query: str, status: int, kind: str, part: str) -> None:
