@@ -15,6 +15,7 @@ from chains.balances.asset import side_detail
 from chains.balances.compound import PROTOCOL as COMPOUND
 from chains.balances.forms import COIN
 from chains.balances.uniswap_v3 import PROTOCOL as POSITION_KIND
+from chains.balances.whole import require_whole
 from chains.networks import CASH, Network
 
 
@@ -45,6 +46,7 @@ def require_described(snapshot: Snapshot, networks: Iterable[Network]) -> None:
             _check(reading, known)
             if reading.kind == POSITION_KIND:
                 _check_sides(reading, by_chain[reading.chain])
+    require_whole(snapshot, by_chain.values())
 
 
 def _check(reading: Reading, known: Mapping[_Key, _Described]) -> None:

@@ -174,3 +174,13 @@ async def test_another_pool_or_asset_than_the_network_file_names_is_not_describe
         require_described(taken, [network(market.net, lending=(pool,))])
     with pytest.raises(StateProofError, match="which no network file"):
         require_described(taken, [network(market.net)])
+
+
+async def test_a_snapshot_without_a_debt_of_the_market_is_refused(market: Market) -> None:
+    taken = await snap(market)
+    own = [network(market.net, lending=(market.described,))]
+    require_described(taken, own)
+    for gone in lent(taken).values():
+        left = replace(taken, readings=tuple(r for r in taken.readings if r is not gone))
+        with pytest.raises(StateProofError, match="which is read with them"):
+            require_described(left, own)

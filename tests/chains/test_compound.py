@@ -199,3 +199,16 @@ async def test_another_market_than_the_network_file_names_is_not_described(scene
     other = replace(scene.described, address="0x" + "77" * 20)
     with pytest.raises(StateProofError, match="with comet"):
         require_described(snapshot, [network(scene.net, comets=(other,))])
+
+
+async def test_a_snapshot_without_the_debt_beside_its_collateral_is_refused(scene: Scene) -> None:
+    """Every reading left is true and proven; the network file tells which one is gone."""
+    snapshot, evidence = await scene.read(scene.holder)
+    own = [network(scene.net, comets=(scene.described,))]
+    require_described(snapshot, own)
+    for gone in parts(snapshot).values():
+        left = replace(snapshot, readings=tuple(r for r in snapshot.readings if r is not gone))
+        with pytest.raises(StateProofError, match=f"none of {gone.instrument}, which is read with them"):
+            require_described(left, own)
+    require_described(replace(snapshot, readings=snapshot.readings[:1]), own)
+    assert verify_evidence(snapshot, evidence).proven == 5

@@ -186,6 +186,24 @@ class TestOnChain:
                 parse_snapshot(forged), [network(net, *tokens[:1], positions=(pool.described,))]
             )
 
+    async def test_a_list_with_a_position_left_out_is_not_described(self, net: Devnet) -> None:
+        """Each position proves how long the list is, so one that was dropped from the snapshot is missed."""
+        pool = await deploy_pool(net)
+        for _ in range(3):
+            await pool.mint(ALICE, -600, 600)
+        snapshot, evidence = await read(pool, ALICE)
+        own = [network(net, positions=(pool.described,))]
+        require_described(snapshot, own)
+        without = [
+            tuple(r for r in snapshot.readings if r.detail.get("tokenId") != str(n)) for n in (1, 2, 3)
+        ]
+        for readings in without:
+            with pytest.raises(StateProofError, match="has 3 positions behind"):
+                require_described(replace(snapshot, readings=readings), own)
+        stolen = encode_snapshot(snapshot).decode().replace(ALICE, ALICE.replace("a11ce", "00b0b"))
+        with pytest.raises(StateProofError, match="not in the evidence"):
+            verify_evidence(parse_snapshot(stolen), evidence)
+
     async def test_another_factory_than_the_managers_is_refused(self, net: Devnet) -> None:
         pool = await deploy_pool(net)
         await pool.mint(ALICE, -600, 600)
