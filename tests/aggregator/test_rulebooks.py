@@ -109,6 +109,45 @@ def test_more_dollars_never_hurt(first: int, second: int, name: str) -> None:
     assert few.mm.excess_e6 <= many.mm.excess_e6
 
 
+@pytest.mark.parametrize("name", ["derive-srm", "derive-pm1", "derive-pm2"])
+def test_unsure_oracles_and_a_fallen_stable_coin_raise_derives_initial_margin(name: str) -> None:
+    """Both charges are reachable from a file, at IM only; a confidence above one is refused."""
+    text = next(path for path in FILES if path.stem == name).read_text()
+    book = book_of(policy(), positions_by_id(policy(), {"ETH-PERP": -5 * E8, CALL: -E8, "USD": 40_000 * E8}))
+    plain = parse_rulebook(text, name).evaluate(book)
+    for other in (
+        text.replace("stable = 1", "stable = 0.9"),
+        text.replace("stable = 1", "stable = 1\nconfidence = 0.2"),
+    ):
+        assert other != text
+        result = parse_rulebook(other, name).evaluate(book)
+        assert result.im.requirement_e6 > plain.im.requirement_e6 + 10**6
+        assert result.mm.requirement_e6 == plain.mm.requirement_e6
+    with pytest.raises(ConfigError, match="confidence is outside"):
+        parse_rulebook(text.replace("stable = 1", "stable = 1\nconfidence = 2"), name)
+
+
+def test_a_holders_own_settings_are_read_from_the_file() -> None:
+    """Drift's high-leverage mode lowers, its custom ratio and dYdX' own fraction raise the initial margin."""
+    book = book_of(policy(), positions_by_id(policy(), {"ETH-PERP": -5 * E8, "USD": 20_000 * E8}))
+
+    def required(name: str, old: str, new: str) -> int:
+        text = next(path for path in FILES if path.stem == name).read_text()
+        assert old in text
+        return parse_rulebook(text.replace(old, new), name).evaluate(book).im.requirement_e6
+
+    perp, top = "[perps.ETH-PERP]", 'name = "drift"'
+    plain = required("drift", top, top)
+    high = f"{perp}\nhigh_im = 0.01\nhigh_mm = 0.005"
+    assert required("drift", perp, high) == plain
+    text = next(path for path in FILES if path.stem == "drift").read_text().replace(perp, high)
+    fast = parse_rulebook(text.replace(top, f"{top}\nhigh_leverage = true"), "drift").evaluate(book)
+    assert fast.im.requirement_e6 < plain // 2
+    assert required("drift", top, f"{top}\ncustom_ratio = 0.5") == 7_500 * 10**6
+    market = "[markets.ETH-PERP]"
+    assert required("dydx", market, f"{market}\ncustom = 0.5") == 7_500 * 10**6
+
+
 def test_aave_health_is_the_venues() -> None:
     """10 ETH at 3,000 x 0.83 against 20,000 USDC: 1.245."""
     result = run("aave", {f"ETH@{ONE}": 10.0, f"USDC-DEBT@{ONE}": -20_000.0})

@@ -47,6 +47,13 @@ def _wad(table: Table, key: str, default: str | None = None) -> int:
     return int(value)
 
 
+def _confidence(table: Table) -> int:
+    value = _wad(table, "confidence", "1")
+    if not 0 <= value <= WAD:
+        table.fail("confidence", "is outside 0..1; correct it")
+    return value
+
+
 def _flag(table: Table, key: str) -> bool:
     value = table.take(key)
     if not isinstance(value, bool):
@@ -118,21 +125,27 @@ def _drift_perp(symbol: str, table: Table) -> drift.PerpMarket:
         ratio_im=table.scaled("ratio_im", BPS),
         ratio_mm=table.scaled("ratio_mm", BPS),
         imf_e6=table.scaled("imf", PPM, "0"),
+        high_im=table.scaled("high_im", BPS, "0"),
+        high_mm=table.scaled("high_mm", BPS, "0"),
     )
 
 
 def _drift(name: str, table: Table) -> Rulebook:
-    return Drift(name, "USD", table.named("spots", _drift_spot), table.named("perps", _drift_perp))
+    user = drift.User(
+        custom_ratio=table.scaled("custom_ratio", BPS, "0"),
+        high_leverage=_flag(table, "high_leverage") if table.has("high_leverage") else False,
+    )
+    return Drift(name, "USD", table.named("spots", _drift_spot), table.named("perps", _drift_perp), user)
 
 
-def _dydx_market(_: str, table: Table) -> tuple[dydx.LiquidityTier, int]:
+def _dydx_market(_: str, table: Table) -> tuple[dydx.LiquidityTier, int, int]:
     tier = dydx.LiquidityTier(
         table.scaled("initial", PPM),
         table.scaled("maintenance_fraction", PPM),
         table.scaled("open_interest_lower", PPM, "0"),
         table.scaled("open_interest_upper", PPM, "0"),
     )
-    return tier, table.scaled("open_interest", 10**8)
+    return tier, table.scaled("open_interest", 10**8), table.rate_e6("custom", "0")
 
 
 def _dydx(name: str, table: Table) -> Rulebook:
@@ -165,6 +178,7 @@ def _derive_srm(name: str, table: Table) -> Rulebook:
         stable=_wad(table, "stable", "1"),
         depeg_threshold=_wad(table, "depeg_threshold", "0"),
         depeg_factor=_wad(table, "depeg_factor", "0"),
+        confidence=_confidence(table),
     )
 
 
@@ -180,6 +194,7 @@ def _derive_pm1(name: str, table: Table) -> Rulebook:
         table.texts("cash"),
         _wad(table, "stable", "1"),
         _wad(table, "rate", "0"),
+        _confidence(table),
     )
 
 
@@ -202,6 +217,7 @@ def _derive_pm2(name: str, table: Table) -> Rulebook:
         table.texts("cash"),
         _wad(table, "stable", "1"),
         _wad(table, "rate", "0"),
+        _confidence(table),
     )
 
 

@@ -1,7 +1,8 @@
 """Derive's managers over a book: holdings arranged by expiry, volatilities and forwards read off the policy's marks.
 
 The forward of an expiry is put-call parity of the policy's own marks (strike + call - put); volatilities are those
-the marks imply. Confidences are 1: a policy has already refused prices it does not trust.
+the marks imply. One confidence stands for all feeds of the venue, 1 unless the rulebook's file says otherwise: a policy
+has already refused prices it does not trust.
 """
 
 from __future__ import annotations
@@ -121,6 +122,7 @@ class DeriveStandard:
     stable: int
     depeg_threshold: int
     depeg_factor: int
+    confidence: int = WAD
 
     def evaluate(self, book: Book) -> RulebookResult:
         """Standard margin of the book."""
@@ -134,6 +136,7 @@ class DeriveStandard:
                 base=seen.spots.get(name, 0),
                 expiries=expiries_of(book, seen.options.get(name, []), {}),
                 perp=seen.perps.get(name),
+                spot_confidence=self.confidence,
             )
             for name, parameters in self.markets.items()
             if name in seen.spots or name in seen.options or name in seen.perps
@@ -154,6 +157,7 @@ class DerivePortfolio1:
     cash: tuple[str, ...]
     stable: int
     rate: int
+    confidence: int = WAD
 
     def evaluate(self, book: Book) -> RulebookResult:
         """Portfolio margin, version 1, of the book."""
@@ -166,6 +170,7 @@ class DerivePortfolio1:
             base=seen.spots.get(asset, 0),
             expiries=expiries_of(book, seen.options.get(asset, []), {asset: self.rate}),
             perp=seen.perps.get(asset),
+            spot_confidence=self.confidence,
         )
         found = {at: derive_pmrm1.margin(portfolio, at, self.parameters) for at in Level}
         return _result(self.name, found, seen.ignored)
@@ -191,6 +196,7 @@ class DerivePortfolio2:
     cash: tuple[str, ...]
     stable: int
     rate: int
+    confidence: int = WAD
 
     def evaluate(self, book: Book) -> RulebookResult:
         """Portfolio margin, version 2, of the book."""
@@ -212,6 +218,7 @@ class DerivePortfolio2:
             expiries=expiries_of(book, seen.options.get(asset, []), {asset: self.rate}),
             collaterals=tuple(collaterals),
             perp=seen.perps.get(asset),
+            spot_confidence=self.confidence,
         )
         found = {at: derive_pmrm2.margin(portfolio, at, self.parameters) for at in Level}
         return _result(self.name, found, seen.ignored)

@@ -123,6 +123,7 @@ class Drift:
     quote: str
     spots: Mapping[str, drift.SpotMarket]
     perps: Mapping[str, drift.PerpMarket]
+    user: drift.User = drift.ORDINARY
 
     def evaluate(self, book: Book) -> RulebookResult:
         """Deposits, borrows and perps; profit and loss is settled into the quote balance."""
@@ -149,7 +150,8 @@ class Drift:
             for asset, amount in amounts.items()
         ]
         im, mm = (
-            self._level(drift.margin([cash, *spots], perps, level), level) for level in (Level.IM, Level.MM)
+            self._level(drift.margin([cash, *spots], perps, level, self.user), level)
+            for level in (Level.IM, Level.MM)
         )
         return RulebookResult(self.name, im, mm, tuple(ignored))
 
@@ -166,11 +168,14 @@ class Drift:
 
 @dataclass(frozen=True)
 class Dydx:
-    """dYdX v4 cross subaccount: `quote` assets count at par, `markets` give (tier, open interest in units 1e-8)."""
+    """dYdX v4 cross subaccount: `quote` assets count at par.
+
+    `markets` give the tier, the open interest in units of 1e-8, and the holder's own fraction in 1e-6 or 0.
+    """
 
     name: str
     quote: tuple[str, ...]
-    markets: Mapping[str, tuple[dydx.LiquidityTier, int]]
+    markets: Mapping[str, tuple[dydx.LiquidityTier, int, int]]
 
     def evaluate(self, book: Book) -> RulebookResult:
         """Perps against the quote balance; other collateral has no credit here."""
@@ -179,10 +184,10 @@ class Dydx:
         perps: list[dydx.PerpPosition] = []
         for one in book.holdings:
             if one.kind is InstrumentKind.PERP and one.symbol in self.markets:
-                tier, interest_e8 = self.markets[one.symbol]
+                tier, interest_e8, custom = self.markets[one.symbol]
                 notional = div_floor(one.value_e20, E20_PER_E6)
                 interest = div_ceil(interest_e8 * one.price_e12, E20_PER_E6)
-                perps.append(dydx.PerpPosition(one.symbol, notional, interest, tier))
+                perps.append(dydx.PerpPosition(one.symbol, notional, interest, tier, custom))
             elif not (_spot(one) and one.asset in self.quote) and one.asset != CASH:
                 ignored.append(refuse_uncovered(self.name, one))
         cash_e20 = sum(h.value_e20 for h in book.holdings if h.asset == CASH and CASH not in self.quote)
