@@ -204,6 +204,27 @@ class TestOnChain:
         with pytest.raises(StateProofError, match="not in the evidence"):
             verify_evidence(parse_snapshot(stolen), evidence)
 
+    async def test_two_owners_are_read_together_and_too_many_positions_are_missing(
+        self, net: Devnet, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """One owner with two positions, one with one, one with none; beyond the bound nobody's list is cut short."""
+        pool = await deploy_pool(net)
+        bob, carol = net.accounts[3].address.lower(), net.accounts[4].address.lower()
+        for owner in (ALICE, bob, ALICE):
+            await pool.mint(owner, -600, 600)
+        for most, expected in ((2, {"1": ALICE, "2": bob, "3": ALICE}), (1, {"2": bob})):
+            monkeypatch.setattr("chains.balances.uniswap_v3.MAX_POSITIONS", most)
+            snapshot, evidence = await take_snapshot_with_evidence(
+                [network(net, positions=(pool.described,))],
+                account_id=7,
+                addresses=(ALICE, bob, carol),
+                cut=int(time.time()) + 60,
+                env={},
+            )
+            assert {number: r.address for number, r in held(snapshot).items()} == expected
+            assert verify_evidence(snapshot, evidence).proven == 3 + len(expected)
+        assert "there are 2 positions in UNI-V3, more than 1" in snapshot.missing[0]
+
     async def test_another_factory_than_the_managers_is_refused(self, net: Devnet) -> None:
         pool = await deploy_pool(net)
         await pool.mint(ALICE, -600, 600)
