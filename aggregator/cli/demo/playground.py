@@ -145,7 +145,7 @@ class Playground:
             "venue": address,
             "chain_id": self.world.home_chain.setup.chain_id,
             "registry": self.tools.registry,
-            "amount_usd": tables.usd_down(config.amount_e6).replace(",", ""),
+            "amount_usd": tables.usd_down(config.first_pledge_e6).replace(",", ""),
             "level": config.level.name,
             "attestors": [a.address for a in self.world.accounts[1 : 1 + config.attestors]],
             "threshold": config.threshold,

@@ -233,6 +233,7 @@ def venue_json(name: str, rules: VenueRules) -> dict[str, object]:
         "level": rules.level.name,
         "attestors": list(rules.attestors),
         "threshold": rules.threshold,
+        "coverages": list(rules.coverages),
         "maxAgeSeconds": rules.max_age_s,
         "chains": list(rules.chains),
         "leastTrust": rules.least_trust.value,
