@@ -29,7 +29,7 @@ from tests.circuits.malformed import section, with_section
 from tests.circuits.test_native_snarkjs import snarkjs
 from tests.circuits.tiny import tiny
 
-pytestmark = pytest.mark.node
+pytestmark = [pytest.mark.node, pytest.mark.slow]
 
 ROOT = Path(__file__).parent.parent
 POWER = 12
