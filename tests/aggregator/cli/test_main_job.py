@@ -157,6 +157,19 @@ def _prepare(desk: Desk) -> None:
     assert str(local.wallets[0].address).lower() not in made.out
 
 
+def test_the_accounts_risk_by_its_commands(attested: Desk) -> None:
+    """What `policy build` kept is enough to move the market of the account that was read from the chains."""
+    under = ("main", "--policy", attested.policy_id)
+    risk = attested.data("health", *under, "--risk")["risk"]
+    assert {one["name"] for one in risk["classes"]} == {"ETH", "BTC"}
+    scenarios = Path(__file__).parents[3] / "configs" / "stress" / "history.toml"
+    stressed = attested.data("stress", *under, "--scenarios", scenarios)["scenarios"]
+    assert {one["state"] for one in stressed} <= {"good", "restricted", "liquidated"}
+    assert any(int(one["pnlE20"]) < 0 for one in stressed)
+    found = attested.data("liquidation", *under, "--price", "ETH")["prices"]
+    assert [one["name"] for one in found] == ["ETH"]
+
+
 def test_the_main_job_by_its_commands(attested: Desk) -> None:
     desk, files = attested, attested.files
     health = desk.data("health", "main", "--policy", desk.policy_id)["report"]
