@@ -1,7 +1,7 @@
 """A ceremony on a large circuit, ours and snarkjs's: python -m bench.interop [--circuit NAME] [--snarkjs].
 
-Powers of tau are made here, so the key is a rehearsal. With --snarkjs, `r1cs info` and `zkey verify` run too: minutes for
-solvency-16, much longer for solvency-64. Not part of `python -m bench`.
+Powers of tau are made here, so the key is a rehearsal. With --snarkjs, `r1cs info` and `zkey verify` run too: minutes
+for solvency-16, much longer for solvency-64. Not part of `python -m bench`.
 """
 
 from __future__ import annotations
