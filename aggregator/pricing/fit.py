@@ -16,7 +16,7 @@ import numpy as np
 from scipy.optimize import least_squares
 
 from aggregator.model.errors import PolicyError
-from aggregator.pricing.black76 import Floats
+from aggregator.pricing.black76 import MAX_VOLATILITY, Floats
 from aggregator.pricing.surface import ARBITRAGE_GRID, MAX_WING_SLOPE, Surface, SviSlice
 
 MIN_QUOTES: Final = 5
@@ -47,6 +47,10 @@ class VolQuote:
             number = getattr(self, field)
             if not math.isfinite(number) or number <= 0:
                 raise PolicyError(f"{name} has the {field} {number}; give a number above zero")
+        if self.ask > MAX_VOLATILITY:
+            raise PolicyError(
+                f"{name} has the ask {self.ask:g}, above {MAX_VOLATILITY:g}; write 64 % as 0.64"
+            )
         if self.bid > self.ask:
             raise PolicyError(f"{name} is crossed, bid {self.bid:g} above ask {self.ask:g}; drop it")
 

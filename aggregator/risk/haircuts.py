@@ -12,6 +12,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Final
 
 from scipy.special import ndtri
 
@@ -20,6 +21,9 @@ from aggregator.model.units import RATE_SCALE
 from aggregator.pricing.black76 import Floats
 from aggregator.risk.depth import Depth, marginal_costs
 from aggregator.risk.volatility import Garch, ewma_variance, fit_garch
+
+MOST_MOVE: Final = 50.0
+"""A log move beyond this is everything or nothing: exp(50) is 5e21."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +59,7 @@ def loss_quantile(deviation: float, confidence: float, *, short: bool) -> float:
     """Relative loss not passed with `confidence` (inside 0.5..1) when the log price has the standard `deviation`."""
     if not 0.5 <= confidence < 1:
         raise PolicyError(f"the confidence of a haircut is {confidence:g}; use one from 0.5 to below 1")
-    move = float(ndtri(confidence)) * deviation
+    move = min(float(ndtri(confidence)) * deviation, MOST_MOVE)
     return math.expm1(move) if short else -math.expm1(-move)
 
 

@@ -164,6 +164,17 @@ def test_a_normal_quantile_makes_the_haircut() -> None:
         loss_quantile(0.06, 1.0, short=False)
 
 
+def test_an_absurd_history_gives_a_bounded_haircut() -> None:
+    """A price that jumps over its whole range is lost whole, not an overflow."""
+    assert loss_quantile(1e6, 0.99, short=False) == pytest.approx(1.0)
+    assert loss_quantile(1e6, 0.99, short=True) > 1e20
+    closes = [1e-300, 1e300] * 50
+    wild = parse_history(csv_of(closes), "wild.csv")
+    volatility = forecast(wild.returns(), "ewma", 0.94)
+    (rate,) = tier_rates_e6(volatility, 5, 0.99, SquareRootImpact(1, 10), [1.0], short=True)
+    assert Bounds(0, 500_000, 10**6, 10**6).held(rate, None) == 500_000
+
+
 def test_depth_costs_what_its_levels_say() -> None:
     profile = DepthProfile((DepthLevel(100, 0.001), DepthLevel(100, 0.003)))
     assert profile.cost(50, 0.0) == pytest.approx(0.001)

@@ -170,6 +170,10 @@ BAD_QUOTES = [
     ("2027-02-14,3000,C,0.5", "line 2: has 4 fields"),
     ("2027-02-14,3000,C,0.5,0.6\n2027-02-14,3000,C,0.5,0.6", "line 3: 2027-02-14 3000 C is quoted twice"),
     ("", "has no quotes"),
+    (
+        "\n".join(f"2027-02-14,{strike},C,60,65" for strike in range(2000, 4000, 250)),
+        "has the ask 65, above 20; write 64 % as 0.64",
+    ),
     ("2027-02-14,3000,C,0.5,0.6", "has 1 volatility quotes"),
 ]
 
