@@ -93,7 +93,7 @@ def read_inputs(settings: Settings, policy: Policy, given: Path | None) -> Polic
 def read_positions(settings: Settings, snapshot: str, policy: Policy) -> Mapping[str, int]:
     """The positions of a complete snapshot as the policy counts them; raises IncompleteSnapshotError for another."""
     from aggregator.model.snapshot import parse_snapshot
-    from aggregator.policy.acceptance import accepted_positions
+    from aggregator.service.accepting import accepted_positions
 
     taken = parse_snapshot(read_document(settings, "snapshot", snapshot))
     taken.require_complete()

@@ -69,7 +69,7 @@ def health(
     from aggregator.cli.snapshot_views import completeness_lines, readings_table
     from aggregator.margin import explain, make_report, positions_by_id, to_json
     from aggregator.model.snapshot import parse_snapshot, snapshot_json
-    from aggregator.policy.acceptance import accept
+    from aggregator.service.accepting import accept
 
     taken = parse_snapshot(read_document(settings, "snapshot", snapshot))
     policy = read_policy(settings, policy_name)

@@ -87,12 +87,14 @@ class Instrument:
 class Acceptance:
     """Which readings count as collateral: the least trust, the least method, and cuts by the name of either.
 
-    `haircuts_e6` are (trust or method, share that does not count in 1e-6), sorted by name.
+    `haircuts_e6` are (trust or method, share that does not count in 1e-6), sorted by name. `pool_range_e6` is how far
+    the price of one token in the other may move, either way, with a liquidity position still worth what it counts as.
     """
 
     least_trust: Trust = Trust.REPORTED
     least_method: Method = Method.REPORTED
     haircuts_e6: tuple[tuple[str, int], ...] = ()
+    pool_range_e6: int = 500_000
 
 
 @dataclass(frozen=True)

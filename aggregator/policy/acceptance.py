@@ -13,8 +13,8 @@ from typing import Final
 from aggregator.fixed import mul_div_down
 from aggregator.model.anchors import Trust
 from aggregator.model.errors import PolicyError
-from aggregator.model.policy import Acceptance, Policy
-from aggregator.model.snapshot import Method, Reading, Snapshot, net_positions
+from aggregator.model.policy import Acceptance
+from aggregator.model.snapshot import Method, Reading, net_positions
 from aggregator.model.strictjson import JsonObject
 from aggregator.model.units import RATE_SCALE
 from aggregator.policy.tables import Table
@@ -23,7 +23,8 @@ ANYTHING: Final = Acceptance()
 _METHODS: Final = (Method.REPORTED, Method.CALLED, Method.PROVEN)
 """Worst first."""
 _NAMES: Final = (*Trust, *Method)
-_FIELDS: Final = ("least_trust", "least_method", "haircuts_e6")
+_FIELDS: Final = ("least_trust", "least_method", "haircuts_e6", "pool_range_e6")
+MAX_RANGE_E6: Final = 100 * RATE_SCALE
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +33,6 @@ class Accepted:
 
     positions: Mapping[str, int]
     notes: tuple[str, ...]
-
-
-def accept(policy: Policy, snapshot: Snapshot) -> Accepted:
-    """The snapshot's positions under the policy's rules of acceptance."""
-    return accept_readings(policy.acceptance, snapshot.readings)
-
-
-def accepted_positions(policy: Policy, snapshot: Snapshot) -> Mapping[str, int]:
-    """The positions that `accept` gives."""
-    return accept(policy, snapshot).positions
 
 
 def accept_readings(rules: Acceptance, readings: Iterable[Reading]) -> Accepted:
@@ -82,8 +73,9 @@ def parse_acceptance(table: Table) -> Acceptance:
     if inner.has("haircuts"):
         cuts = inner.table("haircuts")
         rates = [(name, cuts.rate_e6(name)) for name in list(cuts.rest)]
+    spread = inner.rate_e6("pool_range", "0.5", MAX_RANGE_E6)
     inner.close()
-    return _checked(inner.where, trust, method, rates)
+    return _checked(inner.where, trust, method, rates, spread)
 
 
 def acceptance_json(rules: Acceptance) -> dict[str, object]:
@@ -92,6 +84,7 @@ def acceptance_json(rules: Acceptance) -> dict[str, object]:
         "least_trust": rules.least_trust.value,
         "least_method": rules.least_method.value,
         "haircuts_e6": dict(rules.haircuts_e6),
+        "pool_range_e6": rules.pool_range_e6,
     }
 
 
@@ -106,10 +99,13 @@ def read_acceptance(value: object, where: str) -> Acceptance:
         error=PolicyError,
     )
     rates = [(name, cuts.number(name, 0, RATE_SCALE)) for name in cuts.value]
-    return _checked(where, fields.text("least_trust"), fields.text("least_method"), rates)
+    trust, method = fields.text("least_trust"), fields.text("least_method")
+    return _checked(where, trust, method, rates, fields.number("pool_range_e6", 0, MAX_RANGE_E6))
 
 
-def _checked(where: str, trust: str, method: str, rates: Iterable[tuple[str, int]]) -> Acceptance:
+def _checked(
+    where: str, trust: str, method: str, rates: Iterable[tuple[str, int]], pool_range_e6: int
+) -> Acceptance:
     if trust not in set(Trust):
         raise PolicyError(f"{where}.least_trust is {trust[:40]!r}; use one of {', '.join(Trust)}")
     if method not in set(Method):
@@ -119,4 +115,4 @@ def _checked(where: str, trust: str, method: str, rates: Iterable[tuple[str, int
         raise PolicyError(
             f"{where} cuts {strangers[0][:40]!r}, which is no trust and no method; use one of {', '.join(_NAMES)}"
         )
-    return Acceptance(Trust(trust), Method(method), kept)
+    return Acceptance(Trust(trust), Method(method), kept, pool_range_e6)

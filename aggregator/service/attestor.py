@@ -14,7 +14,7 @@ from aggregator.model.errors import ProofRefusedError
 from aggregator.model.policy import Policy
 from aggregator.model.snapshot import Snapshot
 from aggregator.model.strictjson import canonical_json
-from aggregator.policy.acceptance import accepted_positions
+from aggregator.service.accepting import accepted_positions
 from chains.attestation import Attestation
 from circuits.assignment import commitment
 from circuits.bundle import BundleAttestation

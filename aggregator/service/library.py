@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from threading import Lock
 from typing import Final, Generic, TypeVar
@@ -12,7 +12,7 @@ from aggregator.margin import positions_by_id
 from aggregator.model.policy import Policy
 from aggregator.model.snapshot import Snapshot, parse_snapshot
 from aggregator.policy import parse_policy
-from aggregator.policy.acceptance import accepted_positions
+from aggregator.service.accepting import accepted_positions
 from aggregator.store.everything import AllRecords
 from aggregator.store.listing import SnapshotRow, StoredPolicy
 
@@ -63,9 +63,14 @@ class Case:
     policy: Policy
 
     @property
+    def accepted(self) -> Mapping[str, int]:
+        """Quantities in 1e-8 by symbol, as the policy counts the snapshot's readings."""
+        return accepted_positions(self.policy, self.snapshot)
+
+    @property
     def positions(self) -> dict[int, int]:
         """Quantities in 1e-8 by instrument id; raises InputError for one that the policy does not price."""
-        return positions_by_id(self.policy, accepted_positions(self.policy, self.snapshot))
+        return positions_by_id(self.policy, self.accepted)
 
 
 class Library:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Final
 
 from aggregator.model.errors import NotFoundError
-from aggregator.policy.acceptance import accepted_positions
 from aggregator.policy.inputs import PolicyInputs, parse_inputs
 from aggregator.risk.desk import Desk
 from aggregator.service.library import Case, Kept
@@ -71,7 +70,7 @@ class Desks:
         Raises IncompleteSnapshotError.
         """
         case.snapshot.require_complete()
-        held = case.snapshot.positions if positions is None else positions
+        held = case.accepted if positions is None else positions
 
         def make() -> Desk:
             return Desk(inputs.spec(), inputs.prices, inputs.rates, inputs.as_of, held, inputs.zero_stale)

@@ -127,7 +127,7 @@ def what_if(
     Raises InputError, and PolicyError when a moved smile admits arbitrage.
     """
     before = case.positions
-    held = changed_positions(case.policy, case.snapshot.positions, changes)
+    held = changed_positions(case.policy, case.accepted, changes)
     policy = case.policy
     if moves != STILL and desk_on is not None:
         policy = desk_on(held).policy(moves)

@@ -11,7 +11,7 @@ from aggregator.model.anchors import anchors_hash
 from aggregator.model.errors import ExpiredError, ProofRefusedError
 from aggregator.model.policy import Level, Policy
 from aggregator.model.snapshot import Snapshot, parse_snapshot
-from aggregator.policy.acceptance import accepted_positions
+from aggregator.service.accepting import accepted_positions
 from aggregator.service.attestor import AttestationRequest
 from aggregator.service.venue import attestations_of
 from aggregator.store import Account, StoredSnapshot, read_holder_key
@@ -159,7 +159,7 @@ def finish_statement(statement: Statement, circuit: ReadyCircuit, key: ProvingKe
         statement.snapshot.anchors,
         statement.request.attestations,
     )
-    _check_attestations(bundle)
+    check_attestations(bundle)
     return bundle
 
 
@@ -196,7 +196,8 @@ def make_proof(
     return finish_statement(statement, circuit, opened, prove_prepared(opened, prepared))
 
 
-def _check_attestations(bundle: Bundle) -> None:
+def check_attestations(bundle: Bundle) -> None:
+    """Returns when every attestation of a bundle is over its statement; raises ProofRefusedError."""
     for item in attestations_of(bundle):
         if (signer := item.attestation.signer(item.signature)) != item.attestor:
             raise ProofRefusedError(

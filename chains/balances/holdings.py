@@ -12,6 +12,7 @@ from typing import Final
 
 from aggregator.model.errors import ChainError
 from aggregator.model.snapshot import Reading, quantity_from_raw
+from chains.balances.chord import chord_amounts
 from chains.balances.concentrated import Position, fair_sqrt_price, whole_number
 from chains.balances.uniswap_v3 import PROTOCOL
 from chains.networks import MAX_DECIMALS
@@ -28,12 +29,14 @@ class Holdings:
     notes: tuple[str, ...]
 
 
-def at_prices(readings: Iterable[Reading], prices_e12: Mapping[str, int]) -> Holdings:
+def at_prices(readings: Iterable[Reading], prices_e12: Mapping[str, int], range_e6: int = 0) -> Holdings:
     """Replace each position by readings of its tokens at these prices, rounded down.
 
     Parameters:
         prices_e12: USD of one whole token in 1e-12 by instrument symbol. A position counts for nothing when one of its
             tokens is in no network file or has no price here; a price of zero leaves the fees in the other token.
+        range_e6: how far the price of one token in the other may move, either way, with the amounts still worth no
+            more than the position (chains.balances.chord); 0 counts the amounts at these prices alone.
 
     Raises:
         ChainError: a position is of no possible form, as a snapshot of strangers can be.
@@ -46,7 +49,7 @@ def at_prices(readings: Iterable[Reading], prices_e12: Mapping[str, int]) -> Hol
         elif reason := _worthless(reading, prices_e12):
             notes.append(f"{reading.instrument} of {reading.address} counts for nothing: {reason}")
         else:
-            kept += _tokens(reading, prices_e12)
+            kept += _tokens(reading, prices_e12, range_e6)
     return Holdings(tuple(kept), tuple(notes))
 
 
@@ -60,7 +63,7 @@ def _worthless(reading: Reading, prices_e12: Mapping[str, int]) -> str:
     return ""
 
 
-def _tokens(reading: Reading, prices_e12: Mapping[str, int]) -> list[Reading]:
+def _tokens(reading: Reading, prices_e12: Mapping[str, int], range_e6: int) -> list[Reading]:
     symbols = [reading.detail[f"instrument{side}"] for side in _SIDES]
     decimals = [whole_number(reading.detail, f"decimals{side}") for side in _SIDES]
     if not all(0 <= digits <= MAX_DECIMALS for digits in decimals):
@@ -68,7 +71,7 @@ def _tokens(reading: Reading, prices_e12: Mapping[str, int]) -> list[Reading]:
             f"the tokens of {reading.instrument} have no possible decimals; the reading is malformed"
         )
     price = fair_sqrt_price(prices_e12[symbols[0]], prices_e12[symbols[1]], decimals[0], decimals[1])
-    amounts = [reading.raw * amount for amount in Position.of(reading.detail).amounts(price)]
+    amounts = [reading.raw * amount for amount in chord_amounts(Position.of(reading.detail), price, range_e6)]
     return [
         replace(
             reading,

@@ -15,21 +15,24 @@ from aggregator.model.errors import PolicyError, ProofRefusedError
 from aggregator.model.policy import Acceptance, Level, Policy
 from aggregator.model.snapshot import Method, Reading
 from aggregator.policy import encode_policy, parse_policy
-from aggregator.policy.acceptance import accept, accept_readings, accepted_positions
+from aggregator.policy.acceptance import accept_readings
 from aggregator.policy.spec import parse_spec
+from aggregator.service.accepting import accept, accepted_positions
 from aggregator.service.attestor import AttestationRequest, attest
 from circuits.assignment import commitment
 from circuits.policy_tree import build_tree
 from circuits.solvency import SMALL
 from tests.aggregator.markets import SPECS, policy
-from tests.aggregator.service.test_venue import ATTESTORS, HOLDER, _reading, _snapshot
+from tests.aggregator.service.scene import ATTESTORS, HOLDER
+from tests.aggregator.service.scene import reading as read_of
+from tests.aggregator.service.scene import snapshot as snapshot_of
 from tests.circuits.books import fixed_policy
 
 ETH, USDC = "ETH@eip155:1", "USDC@eip155:8453"
 
 
 def reading(trust: Trust, method: Method, quantity: int = 40, symbol: str = ETH) -> Reading:
-    made = _reading(1, symbol, abs(quantity))
+    made = read_of(1, symbol, abs(quantity))
     return replace(made, trust=trust, method=method, quantity_e8=quantity * 10**8)
 
 
@@ -111,8 +114,14 @@ def test_the_rule_is_part_of_the_policy_and_of_its_root() -> None:
         "least_trust": "reported",
         "least_method": "proven",
         "haircuts_e6": {"single-rpc": 100_000},
+        "pool_range_e6": 500_000,
     }
-    everything = {"least_trust": "reported", "least_method": "reported", "haircuts_e6": {}}
+    everything = {
+        "least_trust": "reported",
+        "least_method": "reported",
+        "haircuts_e6": {},
+        "pool_range_e6": 500_000,
+    }
     for key, value, words in (
         ("least_trust", "rumour", "least_trust is 'rumour'"),
         ("least_method", "guessed", "least_method is 'guessed'"),
@@ -120,6 +129,7 @@ def test_the_rule_is_part_of_the_policy_and_of_its_root() -> None:
         ("haircuts_e6", {"called": 10**6 + 1}, "outside 0..1000000"),
         ("haircuts_e6", [], "is not a JSON object"),
         ("most_trust", "reported", "unknown field"),
+        ("pool_range_e6", 10**8 + 1, "outside 0..100000000"),
     ):
         with pytest.raises(PolicyError, match=words):
             parse_policy(document | {"acceptance": everything | {key: value}})
@@ -151,8 +161,8 @@ def test_a_spec_states_the_rule() -> None:
 
 def test_an_account_is_worth_what_is_accepted_and_the_attestor_agrees() -> None:
     """USDC only called: without it the excess falls by its worth, and the commitment holds the lower quantity."""
-    called = _snapshot(
-        readings=[_reading(1, ETH, 40), replace(_reading(8453, USDC, 50_000), method=Method.CALLED)]
+    called = snapshot_of(
+        readings=[read_of(1, ETH, 40), replace(read_of(8453, USDC, 50_000), method=Method.CALLED)]
     )
     plain, strict = fixed_policy(), ruled(least_method=Method.PROVEN)
     whole = evaluate(plain, positions_by_id(plain, called.positions), Level.IM)
@@ -169,6 +179,6 @@ def test_an_account_is_worth_what_is_accepted_and_the_attestor_agrees() -> None:
     greedy = replace(request, commitment=opened(dict(called.positions)))
     with pytest.raises(ProofRefusedError, match="does not open"):
         attest(greedy, called, ATTESTORS[0], 900)
-    claimed = replace(request, snapshot=_snapshot())
+    claimed = replace(request, snapshot=snapshot_of())
     with pytest.raises(ProofRefusedError, match="but 0e-8 were read here"):
         attest(claimed, called, ATTESTORS[0], 900)

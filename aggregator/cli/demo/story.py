@@ -23,10 +23,10 @@ from aggregator.margin import Report, evaluate, make_report, positions_by_id
 from aggregator.model.policy import Level, Policy
 from aggregator.model.snapshot import Snapshot, encode_snapshot, parse_snapshot
 from aggregator.policy import encode_policy
-from aggregator.policy.acceptance import accepted_positions
 from aggregator.policy.build import build_policy
 from aggregator.policy.inputs import PolicyInputs, encode_inputs
 from aggregator.policy.resolve import resolve
+from aggregator.service.accepting import accepted_positions
 from aggregator.service.attestor import attest
 from aggregator.service.cut import settled_cut
 from aggregator.service.linking import checked_link
