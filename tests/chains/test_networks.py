@@ -60,7 +60,9 @@ def test_every_key_is_explained_in_ethereum_toml() -> None:
     source = (Path(__file__).parents[2] / "chains" / "networks.py").read_text()
     source += (Path(__file__).parents[2] / "chains" / "network_markets.py").read_text()
     source += (Path(__file__).parents[2] / "chains" / "network_feeds.py").read_text()
-    known = set(re.findall(r'table\.(?:text|texts|number|symbol|address|tables|scaled|moment)\("(\w+)"', source))
+    known = set(
+        re.findall(r'table\.(?:text|texts|number|symbol|address|tables|scaled|moment)\("(\w+)"', source)
+    )
     known |= set(re.findall(r'top\.(?:text|texts|number|tables)\("(\w+)"', source))
     known |= {"native", "rpc", "sequencer"}
     assert len(known) > 20
