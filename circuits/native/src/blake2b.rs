@@ -3,6 +3,8 @@
 //!
 //! Source: RFC 7693; the layout of `state` is that of snarkjs `misc.js` (`toPartialHash`).
 
+use zeroize::Zeroize;
+
 const IV: [u64; 8] = [
     0x6a09_e667_f3bc_c908,
     0xbb67_ae85_84ca_a73b,
@@ -53,6 +55,14 @@ impl Default for Blake2b {
             filled: 0,
             done: 0,
         }
+    }
+}
+
+impl Drop for Blake2b {
+    /// It may have hashed a secret.
+    fn drop(&mut self) {
+        self.block.zeroize();
+        self.chain.zeroize();
     }
 }
 

@@ -10,6 +10,7 @@ use ark_bn254::{g1, Fr, G1Affine, G2Affine};
 use ark_ec::{AffineRepr, CurveGroup};
 use ark_ff::Field;
 use memmap2::Mmap;
+use zeroize::Zeroizing;
 
 use crate::binfile::{Sections, Writer};
 use crate::blake2b::Hash;
@@ -144,7 +145,7 @@ fn apply(
     if name.len() > MAX_NAME_BYTES {
         return invalid!("contribution: a name has at most {MAX_NAME_BYTES} bytes");
     }
-    let Some(inverse) = secret.d.inverse() else {
+    let Some(inverse) = secret.d.inverse().map(Zeroizing::new) else {
         return invalid!("contribution: its secret is 0");
     };
     let mut key = Key::open(from)?;
