@@ -48,9 +48,9 @@ def render_statement(console: Console, bundle: Bundle, now: int) -> None:
 
 
 @proof.command()
-@click.argument("snapshot")
-@click.option("--policy", required=True, help="The policy to value the account under: a file, id or name.")
-@click.option("--amount", required=True, help="USD to prove, with up to 6 decimals. It is public.")
+@click.argument("snapshot", required=False)
+@click.option("--policy", help="The policy to value the account under: a file, id or name.")
+@click.option("--amount", help="USD to prove, with up to 6 decimals. It is public.")
 @click.option(
     "--level",
     type=click.Choice(["IM", "MM"]),
@@ -58,10 +58,8 @@ def render_statement(console: Console, bundle: Bundle, now: int) -> None:
     show_default=True,
     help="IM to open positions, MM to keep them.",
 )
-@click.option("--venue", required=True, help="Address of the venue the proof is for.")
-@click.option(
-    "--registry", required=True, help="Registry it will be submitted to, like eip155:8453:0x... (CAIP-10)."
-)
+@click.option("--venue", help="Address of the venue the proof is for.")
+@click.option("--registry", help="Registry it will be submitted to, like eip155:8453:0x... (CAIP-10).")
 @click.option(
     "--lifetime",
     type=click.IntRange(min=1),
@@ -74,7 +72,6 @@ def render_statement(console: Console, bundle: Bundle, now: int) -> None:
     "attestation_files",
     type=click.Path(path_type=Path),
     multiple=True,
-    required=True,
     help="A file from `counterfoil attestation sign`; may be repeated.",
 )
 @click.option(
@@ -82,10 +79,77 @@ def render_statement(console: Console, bundle: Bundle, now: int) -> None:
     type=click.Path(path_type=Path),
     help="A .zkey of the circuit.  [default: a finished ceremony's, else this machine's dev key]",
 )
-@click.option("--out", type=click.Path(path_type=Path), help="Also write the bundle to this file.")
+@click.option(
+    "--batch",
+    type=click.Path(path_type=Path),
+    help="Make the proofs that this file, or every .toml file of this folder, asks for.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Also write the bundle to this file; with --batch the folder of the bundles.",
+)
 @settings_options
 @pass_settings
 def make(
+    settings: Settings,
+    snapshot: str | None,
+    policy: str | None,
+    amount: str | None,
+    level: str,
+    venue: str | None,
+    registry: str | None,
+    lifetime: int,
+    attestation_files: tuple[Path, ...],
+    proving_key: Path | None,
+    batch: Path | None,
+    out: Path | None,
+) -> None:
+    """Prove that the account of SNAPSHOT (an id in the store, or an account's name) has an excess of AMOUNT.
+
+    The proof is for one venue and one registry, and shows nothing of the positions. With --batch many are made.
+    """
+    if batch is not None:
+        from aggregator.cli.batch import make_batch
+
+        if snapshot is not None or amount is not None or attestation_files:
+            raise click.UsageError("with --batch, snapshots, amounts and attestations are in the file")
+        shared = {
+            "policy": policy,
+            "venue": venue,
+            "registry": registry,
+            "level": level,
+            "lifetime_s": lifetime,
+        }
+        given = {key: value for key, value in shared.items() if value is not None}
+        return make_batch(settings, batch, given, proving_key, out)
+    required = {
+        "SNAPSHOT": snapshot,
+        "--policy": policy,
+        "--amount": amount,
+        "--venue": venue,
+        "--registry": registry,
+    }
+    if missing := [name for name, value in required.items() if value is None]:
+        raise click.UsageError(f"missing {missing[0]}")
+    if not attestation_files:
+        raise click.UsageError("missing --attestation")
+    return _make_one(
+        settings,
+        str(snapshot),
+        str(policy),
+        str(amount),
+        level,
+        str(venue),
+        str(registry),
+        lifetime,
+        attestation_files,
+        proving_key,
+        out,
+    )
+
+
+def _make_one(
     settings: Settings,
     snapshot: str,
     policy: str,
@@ -98,10 +162,7 @@ def make(
     proving_key: Path | None,
     out: Path | None,
 ) -> None:
-    """Prove that the account of SNAPSHOT (an id in the store, or an account's name) has an excess of AMOUNT.
-
-    The proof is for one venue and one registry, and shows nothing of the positions.
-    """
+    """One proof, as `make` without --batch."""
     from aggregator.model.policy import Level
     from aggregator.service.attestation_files import parse_attestation
     from aggregator.service.linking import parse_address, parse_caip10

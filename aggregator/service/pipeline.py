@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from threading import Semaphore
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPoolExecutor, wait
+from threading import Event, Semaphore
 from typing import TypeVar
 
 from aggregator.model.errors import CounterfoilError
@@ -28,15 +28,24 @@ def pipeline(
     Any error but a CounterfoilError is a defect and ends the run, as an interrupt does: items that were not begun are
     dropped, and those in work are waited for.
     """
-    proving = Semaphore(at_once)
+    slots = Semaphore(at_once + 1)
+    stopped = Event()
 
-    def work(item: T) -> R:
-        prepared = prepare(item)
-        with proving:
-            return prove(prepared)
+    def prepare_one(item: T) -> P:
+        slots.acquire()
+        if stopped.is_set():
+            raise CancelledError
+        return prepare(item)
 
-    with ThreadPoolExecutor(max_workers=at_once + 1, thread_name_prefix="proof") as pool:
-        places: dict[Future[R], int] = {pool.submit(work, item): place for place, item in enumerate(items)}
+    def prove_one(prepared: Future[P]) -> R:
+        try:
+            return prove(prepared.result())
+        finally:
+            slots.release()
+
+    with ThreadPoolExecutor(1, "prepare") as preparing, ThreadPoolExecutor(at_once, "prove") as proving:
+        prepared = [preparing.submit(prepare_one, item) for item in items]
+        places = {proving.submit(prove_one, future): place for place, future in enumerate(prepared)}
         waiting = set(places)
         try:
             while waiting:
@@ -47,4 +56,7 @@ def pipeline(
                         raise error
                     yield places[future], error if error is not None else future.result()
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+            stopped.set()
+            for pool in (preparing, proving):
+                pool.shutdown(wait=False, cancel_futures=True)
+            slots.release()

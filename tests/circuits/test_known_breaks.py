@@ -38,7 +38,7 @@ from circuits.policy_tree import build_tree
 from circuits.poseidon import poseidon
 from circuits.r1cs import Builder, CircuitBuildError, Lc
 from circuits.verifiers import native, pyecc
-from tests.aggregator.service import test_venue as venue
+from tests.aggregator.service import scene as venue
 from tests.circuits.conftest import TinyProof
 from tests.circuits.malformed import g2_outside_the_subgroup, spliced
 from tests.circuits.test_solvency import (
@@ -431,7 +431,7 @@ def test_a_proof_is_not_replayed_elsewhere(change: dict[str, object], reason: st
     Three ways to try: as it is; with the words changed; with the signal recomputed to fit the words.
     """
     bundle = venue.bundle()
-    elsewhere = venue._rules(**change)
+    elsewhere = venue.rules(**change)
     with pytest.raises(WrongAudienceError, match=reason):
         require(check_bundle(bundle, elsewhere, venue.NOW))
     reworded = replace(bundle, context=replace(bundle.context, **change))  # type: ignore[arg-type]
@@ -445,7 +445,7 @@ def test_a_proof_is_not_replayed_elsewhere(change: dict[str, object], reason: st
 def test_a_proof_is_not_replayed_after_its_expiry() -> None:
     """The same for time: as it is, and with a later expiry that the proof is not about."""
     bundle = venue.bundle()
-    rules = venue._rules(max_age_s=10_000)
+    rules = venue.rules(max_age_s=10_000)
     late = bundle.context.expiry + 1
     with pytest.raises(ExpiredError):
         require(check_bundle(bundle, rules, late))
