@@ -11,16 +11,18 @@ Source: Uniswap v3 whitepaper, section 6.2 (amounts); that a concave function li
 from __future__ import annotations
 
 from math import isqrt
+from typing import Final
 
 from aggregator.model.units import RATE_SCALE
 from chains.balances.concentrated import MAX_SQRT_PRICE, Position, amounts_of
+
+_Q192: Final = 1 << 192
 
 
 def chord_amounts(position: Position, sqrt_price: int, range_e6: int) -> tuple[int, int]:
     """Base units of token0 and token1, fees included, worth at most the position from price / r to price x r.
 
-    r is 1 + range. All of it is rounded down, so between the ends the position may be worth a few base units less than
-    exact arithmetic would allow for.
+    r is 1 + range. What the amounts at the lower end lost to rounding is taken off the slope, so this holds exactly.
 
     Parameters:
         sqrt_price: the root of the outside price, Q64.96.
@@ -32,12 +34,13 @@ def chord_amounts(position: Position, sqrt_price: int, range_e6: int) -> tuple[i
     if not range_e6 or low == 0 or sqrt_price >= MAX_SQRT_PRICE:
         return position.amounts(sqrt_price)
     worth_low, worth_high = (_worth(position, root) for root in (low, high))
-    slope = max(0, worth_high - worth_low) // (high * high - low * low)
-    height = max(0, worth_low - slope * low * low) >> 192
+    rounded_off = low * low + _Q192
+    slope = max(0, worth_high - worth_low - rounded_off) // (high * high - low * low)
+    height = max(0, worth_low - slope * low * low) // _Q192
     return slope + position.owed0, height + position.owed1
 
 
 def _worth(position: Position, root: int) -> int:
     """The liquidity's value in base units of token1 times 2^192, at the price whose root is given."""
     amount0, amount1 = amounts_of(position.liquidity, root, position.tick_lower, position.tick_upper)
-    return amount0 * root * root + (amount1 << 192)
+    return amount0 * root * root + amount1 * _Q192
