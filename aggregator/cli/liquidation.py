@@ -54,7 +54,7 @@ def liquidation(
     expired: bool,
     inputs_path: Path | None,
 ) -> None:
-    """Find the prices at which an account falls below maintenance margin.
+    """Find the prices that put an account below maintenance margin.
 
     SNAPSHOT is a file, an id in the store, or an account's name for its newest one. Each price moves alone, the others
     hold still. Prices are looked for between 5.6 % and 1780 % of the present one.

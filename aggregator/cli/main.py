@@ -20,7 +20,10 @@ COMMANDS = {
     "policy": ("aggregator.cli.policy:policy", "Build, show and check risk policies."),
     "health": ("aggregator.cli.health:health", "Show equity, requirement and excess of an account."),
     "stress": ("aggregator.cli.stress:stress", "Re-value an account in moved markets."),
-    "liquidation": ("aggregator.cli.liquidation:liquidation", "Find the prices at which an account falls below maintenance margin."),
+    "liquidation": (
+        "aggregator.cli.liquidation:liquidation",
+        "Find the prices that put an account below maintenance margin.",
+    ),
     "proof": ("aggregator.cli.proof:proof", "Make and verify proofs of excess."),
     "ceremony": (
         "aggregator.cli.ceremony:ceremony",

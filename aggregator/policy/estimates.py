@@ -19,6 +19,7 @@ from aggregator.risk.volatility import RISKMETRICS_LAMBDA
 
 MODELS: Final = ("ewma", "garch")
 UNITS: Final = ("volatility", "usd")
+SURFACES: Final = ("svi", "sabr")
 MAX_HORIZON_DAYS: Final = 365
 
 
@@ -54,11 +55,16 @@ class CorrelationModel:
 
 @dataclass(frozen=True, slots=True)
 class QuoteFile:
-    """Option quotes of one class: the file, and whether bid and ask are volatilities or USD."""
+    """Option quotes of one class: the file, whether bid and ask are volatilities or USD, what is fitted to them.
+
+    `beta` is that of SABR, 0 to 1.
+    """
 
     where: str
     file: str
     unit: str
+    model: str
+    beta: float
 
 
 @dataclass(frozen=True)
@@ -172,7 +178,12 @@ def parse_quote_file(table: Table) -> QuoteFile:
     unit = table.text("unit")
     if unit not in UNITS:
         table.fail("unit", f"is {unit!r}; use one of {', '.join(UNITS)}")
-    return QuoteFile(table.where, table.text("file"), unit)
+    model = table.text("model", "svi")
+    if model not in SURFACES:
+        table.fail("model", f"is {model!r}; use one of {', '.join(SURFACES)}")
+    if model == "svi" and table.has("beta"):
+        table.fail("beta", "belongs to sabr; remove it or fit that model")
+    return QuoteFile(table.where, table.text("file"), unit, model, table.rate_e6("beta", "1") / RATE_SCALE)
 
 
 def parse_risk(table: Table, histories: Histories) -> RiskSpec | None:

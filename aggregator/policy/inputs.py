@@ -20,6 +20,7 @@ from aggregator.policy.haircut import Tier, check_tiers
 from aggregator.policy.quotes import PriceQuote, RateQuote
 from aggregator.policy.resolve import Resolved, Tiers
 from aggregator.policy.spec import PolicySpec, parse_spec
+from aggregator.pricing.sabr import SabrSlice
 from aggregator.pricing.surface import SviSlice
 
 Q = TypeVar("Q", PriceQuote, RateQuote)
@@ -33,7 +34,6 @@ _FIELDS: Final = (
     *("tiers", "correlation_e6", "slices", "betas_e6"),
 )
 _SIDES: Final = ("long_im", "long_mm", "short_im", "short_mm")
-_SVI: Final = ("years", "a", "b", "rho", "m", "sigma")
 
 
 @dataclass(frozen=True)
@@ -135,17 +135,19 @@ def _parse_tiers(value: object, where: str) -> Tiers:
     return Tiers(*sides)
 
 
-def _parse_slice(value: object, where: str) -> SviSlice:
-    row = JsonObject(value, where, _SVI, error=PolicyError)
+def _parse_slice(value: object, where: str) -> SviSlice | SabrSlice:
+    kind = SabrSlice if isinstance(value, dict) and "alpha" in value else SviSlice
+    keys = [field.name for field in fields(kind)]
+    row = JsonObject(value, where, keys, error=PolicyError)
     numbers = []
-    for key in _SVI:
+    for key in keys:
         number = math.nan
         with suppress(ValueError):
             number = float(row.text(key))
         if not math.isfinite(number):
             row.fail(key, "is not a finite number; build the policy again")
         numbers.append(number)
-    return SviSlice(*numbers)
+    return kind(*numbers)
 
 
 def _parse_row(value: object, where: str) -> tuple[int, ...]:
@@ -170,7 +172,9 @@ def encode_inputs(inputs: PolicyInputs) -> bytes:
             "tiers": {name: _tiers_json(tiers) for name, tiers in made.tiers.items()},
             "correlation_e6": None if rho is None else [list(row) for row in rho],
             "slices": {
-                name: [{key: repr(getattr(one, key)) for key in _SVI} for one in slices]
+                name: [
+                    {field.name: repr(getattr(one, field.name)) for field in fields(one)} for one in slices
+                ]
                 for name, slices in made.slices.items()
             },
             "betas_e6": {name: str(beta) for name, beta in made.betas_e6.items()},

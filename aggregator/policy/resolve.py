@@ -19,10 +19,11 @@ from aggregator.policy.estimates import CorrelationModel, HaircutModel, QuoteFil
 from aggregator.policy.haircut import Tier, check_tiers
 from aggregator.policy.spec import AssetSpec, ClassSpec, PolicySpec
 from aggregator.pricing.black76 import Floats
-from aggregator.pricing.fit import fit_surface
+from aggregator.pricing.fit import fit_svi
 from aggregator.pricing.forward import ForwardCurve
 from aggregator.pricing.option_quotes import parse_option_quotes, volatility_quotes
-from aggregator.pricing.surface import SviSlice
+from aggregator.pricing.sabr import SabrSlice, fit_sabr
+from aggregator.pricing.surface import Surface, SviSlice
 from aggregator.risk.correlation import beta, ledoit_wolf, margin_correlation_e6, worst_window_correlation
 from aggregator.risk.haircuts import VolatilityForecast, bounded_rates_e6, forecast, tier_rates_e6
 from aggregator.risk.history import History, parse_history
@@ -47,7 +48,7 @@ class Resolved:
 
     tiers: Mapping[str, Tiers]
     correlation_e6: tuple[tuple[int, ...], ...] | None
-    slices: Mapping[str, tuple[SviSlice, ...]]
+    slices: Mapping[str, tuple[SviSlice | SabrSlice, ...]]
     betas_e6: Mapping[str, int]
     notes: tuple[str, ...] = ()
 
@@ -200,16 +201,22 @@ def _correlation(
         raise PolicyError(f"{model.where}: {error}") from error
 
 
-def _slices(quotes: QuoteFile, one: ClassSpec, text: str, price_e12: int, as_of: int) -> tuple[SviSlice, ...]:
+def _slices(
+    quotes: QuoteFile, one: ClassSpec, text: str, price_e12: int, as_of: int
+) -> tuple[SviSlice | SabrSlice, ...]:
     curve = ForwardCurve(
         price_e12 / PRICE_SCALE, tuple((days / DAYS_PER_YEAR, rate) for days, rate in one.carry)
     )
     rows = parse_option_quotes(text, quotes.file)
     found = volatility_quotes(rows, quotes.file, curve, as_of, in_usd=quotes.unit == "usd")
     try:
-        return fit_surface(found).slices
+        slices: tuple[SviSlice | SabrSlice, ...] = (
+            fit_sabr(found, quotes.beta) if quotes.model == "sabr" else fit_svi(found)
+        )
+        Surface(slices)
     except PolicyError as error:
         raise PolicyError(f"{quotes.where}: {quotes.file}: {error}") from error
+    return slices
 
 
 def resolve(

@@ -43,6 +43,7 @@ from aggregator.policy.holdings import (
 from aggregator.policy.quotes import FREE, Demand
 from aggregator.policy.rates import LevelRates, parse_chain, parse_chains, parse_levels
 from aggregator.policy.tables import Table, load_toml
+from aggregator.pricing.sabr import SabrSlice
 from aggregator.pricing.surface import SviSlice
 from aggregator.risk.scenarios import STANDARD_SCENARIOS, ClassShocks, Scenario, check_scenarios
 
@@ -71,7 +72,7 @@ class ClassSpec:
     shocks: ClassShocks
     carry: tuple[tuple[float, float], ...]
     smile: SmileSpec | None
-    slices: tuple[SviSlice, ...] = ()
+    slices: tuple[SviSlice | SabrSlice, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

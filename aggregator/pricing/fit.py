@@ -69,6 +69,26 @@ def _arbitrage(one: SviSlice, before: SviSlice | None) -> Floats:
     return PENALTY * np.concatenate(shortfall)
 
 
+def check_slice_quotes(quotes: Sequence[VolQuote]) -> None:
+    """Raise PolicyError for fewer than five quotes, mixed expiries or a bad quote."""
+    if len(quotes) < MIN_QUOTES:
+        raise PolicyError(f"a slice has {len(quotes)} volatility quotes; give at least {MIN_QUOTES}")
+    for quote in quotes:
+        quote.check()
+    years = quotes[0].years
+    if any(quote.years != years for quote in quotes):
+        raise PolicyError(f"quotes of different expiries are mixed at {years:g} years; fit each expiry alone")
+
+
+def targets(quotes: Sequence[VolQuote]) -> tuple[Floats, Floats, Floats]:
+    """Log-moneyness, total variance at the middle of each quote, and what its spread is in total variance."""
+    years = quotes[0].years
+    k = np.array([math.log(quote.strike / quote.forward) for quote in quotes])
+    middle = np.array([(quote.bid + quote.ask) / 2 for quote in quotes])
+    spread = np.maximum([quote.ask - quote.bid for quote in quotes], LEAST_SPREAD)
+    return k, middle**2 * years, 2 * middle * spread * years
+
+
 def fit_slice(quotes: Sequence[VolQuote], before: SviSlice | None = None) -> SviSlice:
     """The slice nearest to quotes of one expiry, free of butterfly arbitrage, and of calendar arbitrage on `before`.
 
@@ -77,18 +97,9 @@ def fit_slice(quotes: Sequence[VolQuote], before: SviSlice | None = None) -> Svi
     Raises PolicyError for fewer than five quotes, mixed expiries, a bad quote, or when no slice without arbitrage
     was found.
     """
-    if len(quotes) < MIN_QUOTES:
-        raise PolicyError(f"a slice has {len(quotes)} volatility quotes; give at least {MIN_QUOTES}")
-    for quote in quotes:
-        quote.check()
+    check_slice_quotes(quotes)
     years = quotes[0].years
-    if any(quote.years != years for quote in quotes):
-        raise PolicyError(f"quotes of different expiries are mixed at {years:g} years; fit each expiry alone")
-    k = np.array([math.log(quote.strike / quote.forward) for quote in quotes])
-    middle = np.array([(quote.bid + quote.ask) / 2 for quote in quotes])
-    spread = np.maximum([quote.ask - quote.bid for quote in quotes], LEAST_SPREAD)
-    target = middle**2 * years
-    width = 2 * middle * spread * years
+    k, target, width = targets(quotes)
 
     def residuals(x: Floats) -> Floats:
         one = _slice(years, x)
@@ -115,10 +126,15 @@ def fit_slice(quotes: Sequence[VolQuote], before: SviSlice | None = None) -> Svi
     return fitted
 
 
-def fit_surface(quotes: Sequence[VolQuote]) -> Surface:
-    """The surface of all quotes, expiry by expiry; PolicyError as `fit_slice` and `Surface` raise it."""
+def fit_svi(quotes: Sequence[VolQuote]) -> tuple[SviSlice, ...]:
+    """The slices of all quotes, expiry by expiry; PolicyError as `fit_slice` raises it."""
     slices: list[SviSlice] = []
     for years in sorted({quote.years for quote in quotes}):
         held = [quote for quote in quotes if quote.years == years]
         slices.append(fit_slice(held, slices[-1] if slices else None))
-    return Surface(tuple(slices))
+    return tuple(slices)
+
+
+def fit_surface(quotes: Sequence[VolQuote]) -> Surface:
+    """The surface of all quotes; PolicyError as `fit_slice` and `Surface` raise it."""
+    return Surface(fit_svi(quotes))

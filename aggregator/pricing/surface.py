@@ -8,7 +8,7 @@ R. Lee, "The moment formula for implied volatility at extreme strikes", Mathemat
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -66,6 +66,23 @@ class SviSlice:
             raise PolicyError(f"{name} admits butterfly arbitrage; lower eta or the skew")
 
 
+class Slice(Protocol):
+    """One expiry of a surface."""
+
+    @property
+    def years(self) -> float:
+        """To expiry, above 0."""
+        ...
+
+    def total_variance(self, k: ArrayLike) -> Floats:
+        """Volatility squared x years at log-moneyness `k`."""
+        ...
+
+    def check(self) -> None:
+        """Raise PolicyError when it is malformed or admits butterfly arbitrage."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Surface:
     """Slices in order of expiry; between them total variance is linear in time at equal log-moneyness.
@@ -74,7 +91,7 @@ class Surface:
     Raises PolicyError when the slices are out of order or admit butterfly or calendar arbitrage.
     """
 
-    slices: tuple[SviSlice, ...]
+    slices: tuple[Slice, ...]
 
     def __post_init__(self) -> None:
         if not self.slices:

@@ -21,6 +21,7 @@ from aggregator.policy.build import build_policy, market_of
 from aggregator.policy.derivatives import YEAR_S, expiry_dates, years_to
 from aggregator.policy.quotes import PriceQuote, RateQuote
 from aggregator.policy.spec import ClassSpec, Expiries, OptionSpec, PolicySpec, Strikes
+from aggregator.pricing.sabr import SabrSlice
 from aggregator.pricing.surface import SviSlice
 from aggregator.risk.market import Market
 
@@ -185,9 +186,14 @@ def _moved_quote(quote: PriceQuote, price_e12: int) -> PriceQuote:
     return replace(quote, price_e12=price_e12, high_e12=high)
 
 
-def _moved_slice(one: SviSlice, factor: float, skew: float) -> SviSlice:
-    """A fitted slice with its volatility times `factor` and its rho moved, the variance at its centre held."""
+def _moved_slice(one: SviSlice | SabrSlice, factor: float, skew: float) -> SviSlice | SabrSlice:
+    """A fitted slice with its volatility times `factor` and its rho moved.
+
+    A SABR slice takes the factor in alpha and nu, which moves all volatilities by it up to the term in time.
+    """
     rho = max(-MAX_SKEW, min(MAX_SKEW, one.rho + skew))
+    if isinstance(one, SabrSlice):
+        return replace(one, alpha=one.alpha * factor, nu=one.nu * factor, rho=rho)
     return replace(one, a=one.a * factor**2, b=one.b * factor**2, rho=rho)
 
 

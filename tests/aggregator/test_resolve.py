@@ -16,10 +16,13 @@ from aggregator.policy.build import build_policy
 from aggregator.policy.inputs import PolicyInputs, encode_inputs, parse_inputs
 from aggregator.policy.resolve import NOTHING, previous_rates_e6
 from aggregator.policy.spec import parse_spec
+from aggregator.pricing.sabr import SabrSlice
 from aggregator.pricing.surface import Surface
 from aggregator.risk.correlation import check_correlation, ledoit_wolf
 from aggregator.risk.depth import SquareRootImpact
+from aggregator.risk.desk import Desk, Moves
 from aggregator.risk.haircuts import VolatilityForecast, tier_rates_e6
+from aggregator.risk.stress import stress
 from aggregator.risk.volatility import ewma_variance
 from tests.aggregator.estimated import DYNAMIC, HEAD, QUOTES, built, files, option_rows, resolved, spec_text
 from tests.aggregator.histories import closes_of, correlated, csv_of
@@ -156,6 +159,36 @@ def test_quotes_in_usd_are_inverted_first() -> None:
     by_volatility = built(QUOTED)
     for one in by_volatility.instruments:
         assert abs(by_price.by_symbol[one.symbol].mark_e12 - one.mark_e12) <= one.mark_e12 // 10**5 + 10
+
+
+def test_sabr_is_a_surface_too() -> None:
+    """The same quotes, another model: marks within the quotes' width of each other, and the desk moves it."""
+    text = spec_text(quotes=QUOTES + 'model = "sabr"\n')
+    spec, made = resolved(text)
+    assert all(isinstance(one, SabrSlice) for one in made.slices["ETH"])
+    inputs = PolicyInputs(text, made, prices(), rates(), AS_OF, 1, zero_stale=False)
+    assert parse_inputs(encode_inputs(inputs)).resolved.slices == made.slices
+    sabr = build_policy(made.applied(spec), prices(), rates(), as_of=AS_OF, epoch=1)
+    svi = built(QUOTED)
+    for strike in (2500, 3000, 3500):
+        one, other = (p.by_symbol[f"ETH-20270214-{strike}-C"].mark_e12 for p in (sabr, svi))
+        assert abs(one - other) < 5 * 10**12
+    desk = Desk(made.applied(spec), prices(), rates(), AS_OF, {"ETH-20270214-3000-C": 10**8})
+    risen = stress(desk, "vol", Moves({}, volatility_e6=250_000))
+    assert 50 * 10**20 < risen.pnl_e20 < 65 * 10**20, "16 points more on a vega of 3.4"
+
+
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [
+        ('model = "heston"', "model is 'heston'"),
+        ("beta = 0.5", "beta belongs to sabr"),
+        ('model = "sabr"\nbeta = 2', "beta is above 1"),
+    ],
+)
+def test_a_bad_surface_model_is_refused(key: str, message: str) -> None:
+    with pytest.raises(PolicyError, match=message):
+        parse_spec(spec_text(quotes=f"{QUOTES}{key}\n"), "spec")
 
 
 BAD_QUOTES = [
