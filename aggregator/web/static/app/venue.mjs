@@ -22,9 +22,9 @@ const MEANING = {
 
 let [venues, keys] = [[], []];
 const [result, summary] = [h("div", { "aria-live": "polite" }), h("div", { class: "slot" })];
-const rulesChoice = h("select", { "aria-label": "Rules" });
-const keyFile = h("input", { type: "file", accept: ".json,application/json", "aria-label": "verification_key.json" });
-const rulesFile = h("input", { type: "file", accept: ".json,application/json", "aria-label": "Rules file" });
+const rulesChoice = h("select");
+const keyFile = h("input", { type: "file", accept: ".json,application/json" });
+const rulesFile = h("input", { type: "file", accept: ".json,application/json" });
 const askService = h("input", { type: "checkbox", checked: true });
 let [ownKey, ownRules, current] = [null, null, null];
 
