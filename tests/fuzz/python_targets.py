@@ -30,6 +30,7 @@ from aggregator.service.attestation_files import (
     parse_request,
 )
 from aggregator.service.attestor import AttestationRequest
+from aggregator.service.batch_file import load_batch
 from aggregator.service.linking import parse_address, parse_caip10
 from aggregator.service.submission import submission_of
 from aggregator.service.venue_file import load_venue, parse_usd, read_verification_key
@@ -40,6 +41,9 @@ from chains.relayer.signer import load_signer
 from circuits import _native
 from circuits.assignment import encode_requirement
 from circuits.bundle import Bundle, BundleAttestation, PolicyHeader, encode_bundle, parse_bundle
+from circuits.ceremony.record import Ceremony, KeyFile, Powers
+from circuits.ceremony.record import encode as encode_ceremony
+from circuits.ceremony.record import parse as parse_ceremony
 from circuits.context import Context
 from circuits.field import encode
 from circuits.formats.snarkjs import (
@@ -213,6 +217,41 @@ def _venue(data: bytes) -> None:
     load_venue(_file(data, "venue.toml"))
 
 
+_BATCH = f"""
+policy = "policy.json"
+venue = "0x{"Aa" * 20}"
+registry = "eip155:8453:0x{"bb" * 20}"
+lifetime_s = 600
+
+[[proofs]]
+snapshot = "anna"
+amount_usd = "1.5"
+attestations = ["a.json"]
+
+[[proofs]]
+snapshot = "0xab"
+name = "ben"
+level = "MM"
+amount_usd = "2"
+attestations = ["b.json", "c.json"]
+"""
+
+
+def _batch(data: bytes) -> None:
+    load_batch(_file(data, "batch.toml"), {"level": "IM"})
+
+
+def _ceremony_seeds(_: Path) -> list[bytes]:
+    keys = (KeyFile("0000.zkey", "ab" * 32, "", ""), KeyFile("0001.zkey", "cd" * 32, "x", "ef" * 64))
+    powers = Powers("p.ptau", "01" * 64, 16, 3, "unknown")
+    return [encode_ceremony(Ceremony("solvency-16", "0x" + "12" * 32, "34" * 32, "56" * 64, powers, keys))]
+
+
+def _ceremony(data: bytes) -> None:
+    found = parse_ceremony(data, "ceremony.json")
+    assert parse_ceremony(encode_ceremony(found), "ceremony.json") == found
+
+
 def _demo(data: bytes) -> None:
     path = _file(data, "demo.toml")
     folder = path.parent / "policies"
@@ -272,6 +311,8 @@ TARGETS = (
     Target("venue", _seed(_VENUE.encode()), _venue, mutate_toml),
     Target("rulebook", _configs("rulebooks/*.toml"), _text(parse_rulebook), mutate_toml),
     Target("policy-spec", _configs("policies/*.toml"), _text(parse_spec), mutate_toml),
+    Target("batch", _seed(_BATCH.encode()), _batch, mutate_toml),
+    Target("ceremony-record", _ceremony_seeds, _ceremony, mutate_json),
     Target("demo", _configs("demo.toml"), _demo, mutate_toml, weight=3),
     Target("secret", _seed(b"0x" + b"07" * 32 + b"\n"), _secret, mutate_bytes, weight=5),
     Target("keystore", _keystore_seeds, _keystore, mutate_json, weight=3),
