@@ -180,7 +180,7 @@ def test_a_venue_needs_nothing_of_the_service(context: BrowserContext, running: 
     )
     expect(venue.locator("#key-id")).to_contain_text("its id is 0x")
     venue.get_by_label("Your own rules (JSON)").set_input_files(rules)
-    venue.get_by_label(re.compile("ask the service")).uncheck()
+    venue.get_by_role("checkbox").uncheck()
     venue.get_by_label(re.compile("Drop a bundle")).set_input_files(path)
     expect(venue.get_by_text(re.compile("^Good for"))).to_be_visible()
     rules.write_text(json.dumps({"venue": "0x" + "12" * 20, "acceptDevKeys": True}))
