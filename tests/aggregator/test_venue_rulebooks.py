@@ -329,6 +329,24 @@ def test_dydx_fractions_match_the_chains_own_test(interest: int, ppm: int) -> No
     assert dydx.LiquidityTier(200_000, 500_000, 10**6, 2 * 10**6).effective_initial_ppm(interest) == ppm
 
 
+def test_dydx_notionals_and_margins_match_the_chains_own_test() -> None:
+    """v4-chain lib_test.go: TestGetNetNotionalInQuoteQuantums, and pairs of .._2 from base quantums and prices on."""
+    assert dydx.net_notional(10**12, -16, 123_456_789_123, -5) == 123_456_789
+    assert dydx.net_notional(-(10**12), -16, 123_456_789_123, -5) == -123_456_789
+    for base, resolution, price, exponent, initial, fraction, margins in (
+        (1, 4, 123_456_789_123, -5, 200_000, 500_000, (2469135782460000, 1234567891230000)),
+        (7_000, -4, 55_550, -1, 10_000, 500_000, (38_885_000, 19_442_500)),
+        (-5_000, -6, 42_000_000, -2, 10_000, 500_000, (21_000_000, 10_500_000)),
+        (7_000, -6, 55_550, -1, 1_000_000, 1_000_000, (38_885_000, 38_885_000)),
+        (7_000, -6, 55_550, -1, 0, 1_000_000, (0, 0)),
+        (-7_000, -6, 0, -1, 100, 1_000_000, (0, 0)),
+        (2**64 - 1, -6, 2**64 - 1, -1, 100, 1_000_000, (3402823669209384634264811192843492,) * 2),
+    ):
+        notional = abs(dydx.net_notional(base, resolution, price, exponent))
+        tier = dydx.LiquidityTier(initial, fraction)
+        assert (tier.initial_margin(notional, 0), tier.maintenance_margin(notional)) == margins
+
+
 def test_dydx_edges_of_the_caps_and_the_holders_own_fraction() -> None:
     """At the lower cap nothing scales, also where both caps are one; a chosen fraction counts where it is higher."""
     tier = dydx.LiquidityTier(200_000, 500_000, 10**12, 10**12)

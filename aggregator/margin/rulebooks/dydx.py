@@ -15,10 +15,23 @@ from dataclasses import dataclass
 from typing import Final
 
 from aggregator.fixed import mul_div_up
+from aggregator.margin.rulebooks.wad import trunc_div
 from aggregator.model.errors import ConfigError, InputError
 from aggregator.model.policy import Level
 
 PPM: Final = 1_000_000
+QUOTE_RESOLUTION: Final = -6
+"""A quote quantum is 1e-6 USDC."""
+
+
+def net_notional(base_quantums: int, resolution: int, price: int, exponent: int) -> int:
+    """Signed notional in quote quantums, truncated towards zero as the chain does.
+
+    A base quantum is 10^resolution of a coin, a coin costs price x 10^exponent.
+    """
+    power = exponent + resolution - QUOTE_RESOLUTION
+    value = base_quantums * price
+    return value * int(10**power) if power >= 0 else trunc_div(value, int(10**-power))
 
 
 @dataclass(frozen=True, slots=True)
