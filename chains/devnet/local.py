@@ -137,6 +137,11 @@ class Devnet:
         """The latest block, as the node describes it."""
         return parse_object(await self.endpoint.call("eth_getBlockByNumber", ["latest", False]), "the block")
 
+    async def finalized(self) -> dict[str, object]:
+        """The block that the node calls final."""
+        block = await self.endpoint.call("eth_getBlockByNumber", ["finalized", False])
+        return parse_object(block, "the finalized block")
+
     async def set_balance(self, address: str, wei: int) -> None:
         """Set a native balance.
 

@@ -27,6 +27,7 @@ FEED_CHAINS: Final = 2
 BLOCKS_TO_FINAL: Final = 3
 """anvil's `finalized` trails its head by two blocks."""
 COIN: Final = "ETH"
+POLL_S: Final = 0.1
 
 TOKENS: Final = {
     "USDC": ("erc20", "TestToken", "USD Coin", 6),
@@ -98,11 +99,19 @@ class World:
         return self.home_chain.net.accounts
 
     async def settle(self) -> None:
-        """Let the second of the newest block pass and make it final on every chain, so that a cut can hold it."""
+        """Let the second of the newest block pass and make it final on every chain, so that a cut can hold it.
+
+        A node's clock may be a moment behind this one's, so blocks are mined until the final ones are later.
+        """
         heads = await asyncio.gather(*(chain.net.head() for chain in self.chains))
-        newest = max(parse_quantity(head["timestamp"], "the timestamp") for head in heads)
+        newest = max(_time_of(head) for head in heads)
         await asyncio.sleep(max(0.0, newest + 1 - time.time()))
-        await asyncio.gather(*(chain.net.mine(BLOCKS_TO_FINAL) for chain in self.chains))
+        while True:
+            await asyncio.gather(*(chain.net.mine(BLOCKS_TO_FINAL) for chain in self.chains))
+            final = await asyncio.gather(*(chain.net.finalized() for chain in self.chains))
+            if min(_time_of(block) for block in final) > newest:
+                return
+            await asyncio.sleep(POLL_S)
 
     async def set_prices(self, prices: Mapping[str, str]) -> None:
         """Push new answers into every feed of the symbols named."""
@@ -110,6 +119,10 @@ class World:
             for base, feed in chain.feeds.items():
                 if base in prices:
                     await feed.send("setAnswer", parse_decimal(prices[base], FEED_DECIMALS))
+
+
+def _time_of(block: Mapping[str, object]) -> int:
+    return parse_quantity(block["timestamp"], "the timestamp")
 
 
 async def start_world(config: DemoConfig, stack: contextlib.AsyncExitStack) -> World:
