@@ -31,7 +31,7 @@ COMMANDS = {
     ),
     "relay": ("aggregator.cli.relay:relay", "Bring bundles onto a chain."),
     "venue": ("aggregator.cli.venue:venue", "Check accounts and pledge margin as a venue."),
-    "serve": ("aggregator.cli.serve:serve", "Serve all this over HTTP, and the dashboard."),
+    "serve": ("aggregator.cli.serve:serve", "Serve accounts, proofs and checks over HTTP, and the dashboard."),
 }
 
 

@@ -62,6 +62,7 @@ def take(
     from aggregator.cli.snapshot_views import render_snapshot
     from aggregator.model.snapshot import encode_snapshot, snapshot_json
     from aggregator.service.cut import settled_cut
+    from aggregator.service.evidence import to_stored
     from chains.balances import encode_evidence, take_snapshot_with_evidence
 
     networks = chosen_networks(network_paths)
@@ -95,6 +96,7 @@ def take(
         key = store.add_snapshot(
             document, account=account, cut_time=taken.cut_time, complete=taken.complete, now=now
         )
+        store.add_evidence(key, to_stored(evidence))
 
     def render(console: Console) -> None:
         render_snapshot(console, taken)
@@ -122,7 +124,7 @@ def show(settings: Settings, document: str) -> None:
 
 @snapshot.command()
 @click.argument("document", metavar="SNAPSHOT")
-@click.argument("evidence_path", metavar="EVIDENCE", type=click.Path(path_type=Path))
+@click.argument("evidence", required=False, type=click.Path(path_type=Path))
 @click.option(
     "--networks",
     "network_paths",
@@ -132,19 +134,28 @@ def show(settings: Settings, document: str) -> None:
 )
 @settings_options
 @pass_settings
-def verify(settings: Settings, document: str, evidence_path: Path, network_paths: tuple[str, ...]) -> None:
+def verify(
+    settings: Settings, document: str, evidence: Path | None, network_paths: tuple[str, ...]
+) -> None:
     """Prove the proven readings of SNAPSHOT again from the hashes of its blocks and the file EVIDENCE.
 
-    No chain is asked. Whether a block with such a hash is on its chain, and whether a token's code uses the
-    layout that is listed, is for the reader to judge.
+    Without EVIDENCE it is what the store keeps beside the snapshot. No chain is asked. Whether a block with such a
+    hash is on its chain, and whether a token's code uses the layout that is listed, is for the reader to judge.
     """
     from aggregator.cli.evidence_views import evidence_json, render_evidence
     from aggregator.model.snapshot import parse_snapshot
-    from aggregator.store import read_whole
+    from aggregator.service.evidence import from_stored
+    from aggregator.store import document_id, read_whole
     from chains.balances import parse_evidence, require_described, verify_evidence
 
-    taken = parse_snapshot(read_document(settings, "snapshot", document))
-    report = verify_evidence(taken, parse_evidence(read_whole(evidence_path, "the evidence")))
+    data = read_document(settings, "snapshot", document)
+    taken = parse_snapshot(data)
+    if evidence is not None:
+        shown = parse_evidence(read_whole(evidence, "the evidence"))
+    else:
+        with settings.home.store() as store:
+            shown = from_stored(store.evidence(document_id(data.strip())))
+    report = verify_evidence(taken, shown)
     described = bool(network_paths)
     if described:
         require_described(taken, chosen_networks(network_paths))

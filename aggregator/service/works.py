@@ -15,6 +15,7 @@ from aggregator.model.snapshot import encode_snapshot
 from aggregator.service.attestation_files import parse_attestation
 from aggregator.service.attesting import gather_attestations
 from aggregator.service.cut import settled_cut
+from aggregator.service.evidence import to_stored
 from aggregator.service.history import keep_valuation, value_case
 from aggregator.service.http.service import Service
 from aggregator.service.jobs import Finish, Json, Work
@@ -22,12 +23,11 @@ from aggregator.service.library import Case
 from aggregator.service.policies import build_and_store
 from aggregator.service.proving import Audience, make_proof
 from aggregator.service.relaying import relay_bundle
-from aggregator.store.archive import ChainNodes
 from aggregator.store.everything import AllRecords
 from aggregator.store.listing import SnapshotRow
 from aggregator.store.records import document_id
 from aggregator.store.work import Job
-from chains.balances import Evidence, take_snapshot_with_evidence
+from chains.balances import take_snapshot_with_evidence
 from circuits.bundle import encode_bundle
 
 Tell = Callable[[str], None]
@@ -41,11 +41,6 @@ def works_of(service: Service) -> dict[str, Work]:
         "relay": functools.partial(relay, service),
         "policy": functools.partial(build_policy, service),
     }
-
-
-def chain_nodes(evidence: Evidence) -> list[ChainNodes]:
-    """Evidence as the store keeps it."""
-    return [ChainNodes(entry.chain, entry.header, entry.nodes) for entry in evidence.chains]
 
 
 async def take_snapshot(service: Service, job: Job, tell: Tell) -> Finish:
@@ -87,7 +82,7 @@ async def take_snapshot(service: Service, job: Job, tell: Tell) -> Finish:
         records.add_snapshot(
             document, account=name, cut_time=taken.cut_time, complete=taken.complete, now=now
         )
-        records.add_evidence(key, chain_nodes(evidence))
+        records.add_evidence(key, to_stored(evidence))
         told = {"snapshot": key, "cutTime": taken.cut_time, "complete": taken.complete}
         records.add_event("snapshot", name, json.dumps(told), now)
         if valued is not None:

@@ -9,7 +9,6 @@ from typing import Any, Final
 from aiohttp import web
 
 from aggregator.fixed import format_decimal
-from aggregator.model.anchors import parse_chain_id
 from aggregator.model.errors import InputError, NotFoundError
 from aggregator.model.snapshot import snapshot_json
 from aggregator.model.strictjson import JsonObject, canonical_json
@@ -21,6 +20,7 @@ from aggregator.service.attestation_files import (
     parse_request,
 )
 from aggregator.service.attesting import attest_request, make_request
+from aggregator.service.evidence import from_stored
 from aggregator.service.http.accounts import account_name
 from aggregator.service.http.guard import CALLER
 from aggregator.service.http.health import read_case
@@ -51,7 +51,6 @@ from aggregator.store.everything import AllRecords
 from aggregator.store.listing import SnapshotRow, StoredBundle
 from aggregator.store.work import Job
 from chains.balances import verify_evidence
-from chains.balances.evidence import ChainEvidence, Evidence
 from chains.relayer import IntentStatus
 from circuits.bundle import parse_bundle
 
@@ -151,9 +150,7 @@ async def verify_snapshot(service: Service, request: web.Request) -> web.Respons
         return service.library.snapshot(row.id, records), records.evidence(key)
 
     snapshot, chains = await service.store.read(read)
-    evidence = Evidence(
-        tuple(ChainEvidence(parse_chain_id(one.chain), one.header, one.nodes) for one in chains)
-    )
+    evidence = from_stored(chains)
     report = await service.compute(lambda: verify_evidence(snapshot, evidence))
     return json_answer(
         {

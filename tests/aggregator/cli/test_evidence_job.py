@@ -67,6 +67,10 @@ def test_a_snapshot_is_proven_again_offline(kept: Kept, monkeypatch: pytest.Monk
     assert {(x["chain"], x["token"], x["layout"]) for x in data["layouts"]} == stated != set()
     assert all(len(x["codeHash"]) == 66 for x in data["layouts"])
 
+    from_store = kept.invoke("snapshot", "verify", "main", "--json")
+    assert from_store.data == data
+    assert kept.invoke("snapshot", "verify", kept.snapshot, "--json").data == data
+
     by_label = kept.invoke("snapshot", "verify", "main", kept.evidence, "--networks", kept.networks)
     assert by_label.code == 0, by_label.err
     assert f"Proven again: {len(proven)} of {len(kept.readings)} readings" in by_label.out
