@@ -183,8 +183,9 @@ def test_a_venue_needs_nothing_of_the_service(context: BrowserContext, running: 
     venue.get_by_role("checkbox").uncheck()
     venue.get_by_label(re.compile("Drop a bundle")).set_input_files(path)
     expect(venue.get_by_text(re.compile("^Good for"))).to_be_visible()
-    rules.write_text(json.dumps({"venue": "0x" + "12" * 20, "acceptDevKeys": True}))
-    venue.get_by_label("Your own rules (JSON)").set_input_files(rules)
+    others = tmp_path / "others.json"
+    others.write_text(json.dumps({"venue": "0x" + "12" * 20, "acceptDevKeys": True}))
+    venue.get_by_label("Your own rules (JSON)").set_input_files(others)
     expect(venue.get_by_role("row", name=re.compile("^audience"))).to_contain_text("FAIL")
     context.set_offline(False)
 

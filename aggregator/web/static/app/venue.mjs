@@ -154,6 +154,8 @@ const start = async () => {
     ownRules = await readJson(rulesFile);
     await again();
   });
+  // A file that was changed on disk may be chosen again.
+  for (const chooser of [input, keyFile, rulesFile]) chooser.addEventListener("click", () => { chooser.value = ""; });
   rulesChoice.addEventListener("change", again);
   askService.addEventListener("change", again);
 
