@@ -8,6 +8,7 @@ import sys
 ALL = (
     ["bench.constraints"],
     ["bench.proofs", "--snarkjs"],
+    ["bench.batch"],
     ["bench.gas"],
     ["bench.reads"],
     ["bench.relay"],
