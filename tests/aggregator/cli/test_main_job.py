@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from circuits.formats.snarkjs import parse_verification_key
 from circuits.keys import verification_key_id
 from tests.aggregator.cli.conftest import Outcome
 from tests.aggregator.cli.local import Local, local_chains
+from tests.aggregator.estimated import files, spec_text
+from tests.aggregator.histories import csv_of
 
 pytestmark = [pytest.mark.anvil, pytest.mark.slow]
 
@@ -168,6 +171,36 @@ def test_the_accounts_risk_by_its_commands(attested: Desk) -> None:
     assert any(int(one["pnlE20"]) < 0 for one in stressed)
     found = attested.data("liquidation", *under, "--price", "ETH")["prices"]
     assert [one["name"] for one in found] == ["ETH"]
+
+
+def test_a_policy_is_estimated_from_files_beside_its_spec(attested: Desk, tmp_path: Path) -> None:
+    """Haircuts and correlations from histories; the next epoch moves them no faster than its speed limit."""
+    today = datetime.now(UTC).date()
+    spec = tmp_path / "estimated.toml"
+    text = spec_text().replace('name = "demo"', 'name = "estimated"', 1)
+    spec.write_text(text.replace("floor = 0.02", "floor = 0.01"))
+
+    def write(scale: float) -> None:
+        for name, rows in files(scale=scale).items():
+            closes = [float(row.split(",")[1]) for row in rows.split()[1:]] if name != "options.csv" else []
+            if closes:
+                (tmp_path / name).write_text(csv_of(closes, today - timedelta(days=1)))
+
+    def first_haircut(built: dict[str, Any]) -> float:
+        note = next(one for one in built["estimates"] if one.startswith("ETH: volatility"))
+        return float(note.partition("haircuts at IM ")[2].partition("%")[0])
+
+    write(0.03)
+    first = attested.data("policy", "build", spec)
+    assert any("shrinkage" in note for note in first["estimates"])
+    write(0.001)
+    second = attested.data("policy", "build", spec)
+    assert (first["epoch"], second["epoch"]) == (1, 2)
+    assert first_haircut(second) == pytest.approx(first_haircut(first) - 1, abs=0.01), "down a point an epoch"
+    figures = attested.data("health", "main", "--policy", second["id"], "--risk")["risk"]
+    assert (figures["benchmark"], figures["classes"][1]["betaE6"]) == ("BTC", "1000000")
+    (tmp_path / "eth.csv").write_text("date,close\n2026-01-01,nan\n")
+    attested("policy", "build", spec).refused(2, "eth.csv line 2: close is 'nan'")
 
 
 def test_the_main_job_by_its_commands(attested: Desk) -> None:
