@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from functools import cache
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from circuits import _native
 from tests.circuits.malformed import split_sections
 from tests.circuits.tiny import tiny
 from tests.fuzz.mutate import mutate_sections
-from tests.fuzz.target import Target
+from tests.fuzz.target import Target, scratch
 
 POWER = 5
 LAST_SECTION = 10
@@ -20,8 +19,8 @@ LAST_SECTION = 10
 @cache
 def _files() -> dict[str, Path]:
     """Powers, the first key, and one with a contribution, of the tiny circuit."""
-    folder = Path(tempfile.mkdtemp(prefix="counterfoil-fuzz-"))
-    paths = {name: folder / name for name in ("ptau", "first", "second", "case", "made")}
+    folder = scratch()
+    paths = {name: folder / f"ceremony-{name}" for name in ("ptau", "first", "second", "case", "made")}
     _native.make_powers(paths["ptau"], POWER)
     _native.setup_first_key(tiny().build(), paths["ptau"], paths["first"])
     _native.contribute(paths["first"], paths["second"], "someone", b"text")
@@ -29,7 +28,7 @@ def _files() -> dict[str, Path]:
 
 
 def _case(data: bytes) -> Path:
-    path = _files()["case"].with_name(f"case-{os.getpid()}")
+    path = _files()["case"].with_name(f"ceremony-case-{os.getpid()}")
     path.unlink(missing_ok=True)
     path.write_bytes(data)
     return path

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from functools import cache
 from pathlib import Path
 
@@ -13,20 +12,15 @@ from circuits.formats import read_r1cs_header, read_wtns_header, read_zkey_heade
 from tests.circuits.malformed import join_sections, split_sections
 from tests.circuits.tiny import tiny, u32
 from tests.fuzz.mutate import mutate_bytes, mutate_sections
-from tests.fuzz.target import Target
+from tests.fuzz.target import Target, scratch
 
 PUBLIC = encode([35, 777])
 INPUTS = encode([35, 777, 5, 7])
 
 
 @cache
-def _scratch() -> Path:
-    return Path(tempfile.mkdtemp(prefix="counterfoil-fuzz-"))
-
-
-@cache
 def _key_file() -> Path:
-    path = _scratch() / "seed.zkey"
+    path = scratch() / "seed.zkey"
     _native.setup_dev(tiny().build(), path)
     return path
 
@@ -41,7 +35,7 @@ def _witness() -> bytes:
 
 
 def _file(data: bytes) -> Path:
-    path = _scratch() / f"case-{os.getpid()}"
+    path = scratch() / f"case-{os.getpid()}"
     path.unlink(missing_ok=True)
     path.write_bytes(data)
     return path
@@ -74,7 +68,7 @@ def _setup(data: bytes) -> None:
     circuit = _native.Circuit.read_r1cs(_file(data))
     if circuit.n_wires > 1000 or circuit.domain_size > 1024:
         return
-    path = _scratch() / "made.zkey"
+    path = scratch() / "made.zkey"
     _native.setup_dev(circuit, path)
     key = _native.ProvingKey.open(path)
     assert key.matches(circuit)

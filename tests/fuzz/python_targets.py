@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import tempfile
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -58,19 +57,14 @@ from tests.aggregator.test_snapshot import anchor, snapshot
 from tests.circuits.books import fixed_policy
 from tests.circuits.tiny import tiny
 from tests.fuzz.mutate import mutate_bytes, mutate_json, mutate_toml
-from tests.fuzz.target import Target
+from tests.fuzz.target import Target, scratch
 
 ROOT = Path(__file__).parent.parent.parent
 NOW = 1_790_000_000
 
 
-@cache
-def _scratch() -> Path:
-    return Path(tempfile.mkdtemp(prefix="counterfoil-fuzz-"))
-
-
 def _file(data: bytes, name: str) -> Path:
-    path = _scratch() / f"{os.getpid()}-{name}"
+    path = scratch() / f"{os.getpid()}-{name}"
     path.unlink(missing_ok=True)
     path.write_bytes(data)
     path.chmod(0o600)
@@ -102,7 +96,7 @@ def _text(parse: Callable[[str], object]) -> Callable[[bytes], object]:
 
 @cache
 def _proof() -> tuple[bytes, bytes]:
-    path = _scratch() / "tiny.zkey"
+    path = scratch() / "tiny.zkey"
     circuit = tiny().build()
     _native.setup_dev(circuit, path)
     key = _native.ProvingKey.open(path)
@@ -211,7 +205,7 @@ kind = "dev"
 
 
 def _venue(data: bytes) -> None:
-    path = _scratch() / "verification_key.json"
+    path = scratch() / "verification_key.json"
     if not path.exists():
         path.write_text(json.dumps(encode_verification_key(_proof()[1])))
     load_venue(_file(data, "venue.toml"))

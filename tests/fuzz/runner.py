@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import struct
 import subprocess
@@ -71,7 +72,11 @@ def _child(
     entries = [f"{target.name}:{first}" for target, first in zip(targets, firsts, strict=True)]
     command = [sys.executable, "-m", WORKER, str(seed), str(cases), str(seconds), str(journal)]
     with (folder / "stderr").open("w+b") as errors:
-        process = subprocess.Popen([*command, str(folder / "findings"), *entries], stderr=errors)
+        process = subprocess.Popen(
+            [*command, str(folder / "findings"), *entries],
+            stderr=errors,
+            env={**os.environ, "TMPDIR": str(folder)},
+        )
         last, since = (-1, 0), time.monotonic()
         try:
             while process.poll() is None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import random
+import shutil
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from aggregator.model.errors import CounterfoilError
@@ -34,3 +38,11 @@ def case(target: Target, seeds: list[bytes], seed: int, number: int) -> bytes:
         return seeds[number]
     rng = random.Random(f"{seed}/{target.name}/{number}")
     return target.mutate(rng, rng.choice(seeds), seeds)
+
+
+@cache
+def scratch() -> Path:
+    """A folder of this process, removed at its end; the runner removes those of children that it had to kill."""
+    folder = tempfile.mkdtemp(prefix="counterfoil-fuzz-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
