@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import random
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -265,6 +266,22 @@ def test_a_truncated_key_is_refused(stage: Stage, tmp_path: Path) -> None:
     with pytest.raises(FormatError, match=r"section 9 \(points H\) is missing"):
         ceremony.contribute(tmp_path / "cut.zkey", tmp_path / "out.zkey", "me")
     assert sorted(e.name for e in directory.iterdir()) == ["0000.zkey", "ceremony.json", "circuit.r1cs"]
+
+
+def test_every_flipped_byte_but_of_a_name_is_refused(stage: Stage, tmp_path: Path) -> None:
+    """Names are not hashed by the format, so a participant's hash is what identifies a contribution."""
+    data, rng = stage.sent[1].read_bytes(), random.Random(8)
+    directory, bad = rewound(stage, 2), tmp_path / "bad.zkey"
+    _, good = run.entries(stage.sent[1])
+    for at in rng.sample(range(len(data)), 80):
+        bad.write_bytes(spliced(data, at, bytes([data[at] ^ 1 << rng.randrange(7)])))
+        try:
+            taken = ceremony.receive(directory, bad)
+        except CounterfoilError:
+            continue
+        assert taken.contribution == good[-1].contribution
+        assert any(name in data[at - 8 : at + 8] for name in (b"alice", b"bob"))
+        rewound(stage, 2)
 
 
 # What verify and finish refuse

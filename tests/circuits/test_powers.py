@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from pathlib import Path
 
@@ -154,6 +155,18 @@ def test_a_key_from_powers_proves(powers: bytes, tmp_path: Path) -> None:
 def test_damaged_powers_give_no_key(powers: bytes, setup: Setup, change: Change, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         setup(change(powers))
+
+
+def test_no_flipped_byte_changes_the_key(powers: bytes, setup: Setup) -> None:
+    """A flip is refused, or it is in a part that this circuit does not use. Nothing panics."""
+    good, rng, refused = setup(powers), random.Random(7), 0
+    for _ in range(60):
+        at = rng.randrange(len(powers))
+        try:
+            assert setup(spliced(powers, at, bytes([powers[at] ^ 1 << rng.randrange(8)]))) == good
+        except ValueError:
+            refused += 1
+    assert refused > 10
 
 
 def test_too_few_powers_are_refused(tmp_path: Path, setup: Setup) -> None:
