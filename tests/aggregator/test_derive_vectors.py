@@ -1,20 +1,21 @@
-"""Derive's portfolio margins on many more of its published cases, to 1e-8 relative (tests/vectors/derive.json)."""
+"""Derive's margins on many more of its published cases, to 1e-8 relative (tests/vectors/derive.json)."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from aggregator.margin.rulebooks import derive_pmrm1, derive_pmrm2
+from aggregator.margin.rulebooks import derive_pmrm1, derive_pmrm2, derive_srm
 from aggregator.margin.rulebooks.derive_market import DeriveMargin, Expiry, OptionHolding, Perp
 from aggregator.margin.rulebooks.derive_pmrm2 import Scenario, VolShock
 from aggregator.margin.rulebooks.wad import WAD
 from aggregator.model.policy import Level
-from tests.aggregator.test_derive import DAY, RELATIVE, pmrm2, w
+from tests.aggregator.test_derive import DAY, RELATIVE, SRM, pmrm2, w
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "derive.json").read_text())
 PM1 = derive_pmrm1.Pmrm1Parameters(
@@ -87,3 +88,35 @@ def test_portfolio_margin_2_matches_to_the_last_digits(case: dict[str, Any]) -> 
     portfolio, parameters = pmrm2(case)
     _is(derive_pmrm2.margin(portfolio, Level.IM, parameters), case["im"])
     _is(derive_pmrm2.margin(portfolio, Level.MM, parameters), case["mm"])
+
+
+@pytest.mark.parametrize("case", VECTORS["srm"], ids=[case["name"] for case in VECTORS["srm"]])
+def test_standard_margin_matches_to_the_last_digits(case: dict[str, Any]) -> None:
+    """All 28 cases of two markets: isolated margins, spreads, perps with funding, bases, confidences, depeg."""
+    markets = tuple(
+        derive_srm.SrmMarket(
+            name=market["name"],
+            spot=w(market["spot"]),
+            parameters=replace(SRM, base_margin=w("0.1")),
+            base=w(market["base"]),
+            expiries=tuple(
+                Expiry(
+                    seconds,
+                    w(forward),
+                    tuple(OptionHolding(w(k), side == "C", w(q), w(v)) for k, side, q, v in options),
+                    confidence=w(confidence),
+                    volatility_confidence=w(surface),
+                )
+                for seconds, forward, confidence, surface, options in market["expiries"]
+            ),
+            perp=Perp(*(w(text) for text in market["perp"])) if market["perp"] else None,
+            spot_confidence=w(market["spot_confidence"]),
+        )
+        for market in case["markets"]
+    )
+    portfolio = derive_srm.SrmPortfolio(w(case["cash"]), markets, w(case["stable"]), w("0.98"), w("1.2"))
+    for level, text in ((Level.IM, case["im"]), (Level.MM, case["mm"])):
+        found = derive_srm.margin(portfolio, level)
+        expected = Fraction(text) * WAD
+        assert abs(found.margin - expected) <= max(abs(expected), Fraction(1)) * RELATIVE
+        assert sum(part.amount for part in found.parts) == found.margin
