@@ -16,6 +16,7 @@ from aggregator.cli.framework import Settings, pass_settings, settings_options
 from aggregator.cli.networks import chosen_networks, networks_option
 from aggregator.fixed import format_up
 from aggregator.model.errors import PolicyError
+from aggregator.policy.acceptance import ANYTHING, acceptance_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -49,6 +50,7 @@ def _summary(made: Policy, root: str) -> dict[str, object]:
         "classes": list(made.classes),
         "groups": [group.name for group in made.groups],
         "instruments": [instrument.symbol for instrument in made.instruments],
+        "acceptance": acceptance_json(made.acceptance),
     }
 
 
@@ -62,6 +64,13 @@ def render_summary(console: Console, made: Policy, root: str) -> None:
         f"  holds       {len(made.instruments)} instruments, {len(made.groups)} netting groups, "
         f"{len(made.classes)} risk classes, {len(made.scenarios)} scenarios"
     )
+    rules = made.acceptance
+    if rules != ANYTHING:
+        cuts = "".join(f", {name} cut by {rate / 10_000:g} %" for name, rate in rules.haircuts_e6)
+        console.print(
+            f"  counts      readings of trust {rules.least_trust} or better, {rules.least_method} or better{cuts}; "
+            f"liquidity for moves of {rules.pool_range_e6 / 10_000:g} %"
+        )
 
 
 @policy.command()

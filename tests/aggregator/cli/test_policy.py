@@ -162,3 +162,9 @@ def test_health_says_what_the_policy_cut(invoke: Invoke, tmp_path: Path) -> None
     assert shown.data["cut"] == [sentence]
     assert sentence in shown.err
     assert shown.data["report"]["equityUsd"] == "11250"
+    summary = invoke("policy", "check", tmp_path / "cut.json")
+    assert "readings of trust reported or better, reported or better, proven cut by 25 %" in " ".join(
+        summary.out.split()
+    )
+    as_json = invoke("policy", "check", tmp_path / "cut.json", "--json").data
+    assert as_json["acceptance"]["haircuts_e6"] == {"proven": 250_000}
