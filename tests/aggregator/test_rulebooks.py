@@ -144,6 +144,20 @@ def test_a_holders_own_settings_are_read_from_the_file() -> None:
     fast = parse_rulebook(text.replace(top, f"{top}\nhigh_leverage = true"), "drift").evaluate(book)
     assert fast.im.requirement_e6 < plain // 2
     assert required("drift", top, f"{top}\ncustom_ratio = 0.5") == 7_500 * 10**6
+    keeper = """
+[keeper]
+flag_cost = 5
+liquidate_cost = 2
+minimum_reward = 10
+minimum_profit_ratio = 0.2
+maximum_reward = 500
+maximum_scaling_ratio = 1
+collateral_reward_ratio = 0.0001
+"""
+    name = 'name = "synthetix"'
+    text = next(path for path in FILES if path.stem == "synthetix").read_text()
+    with_reward = parse_rulebook(text + keeper, "synthetix").evaluate(book).im.requirement_e6
+    assert with_reward - required("synthetix", name, name) == 17 * 10**6
     market = "[markets.ETH-PERP]"
     assert required("dydx", market, f"{market}\ncustom = 0.5") == 7_500 * 10**6
 

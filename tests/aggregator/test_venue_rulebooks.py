@@ -385,6 +385,40 @@ def test_synthetix_discounts_match_the_markets_own_test() -> None:
     assert synthetix.margin(held, [position], Level.MM).requirement == 6000 * WAD
 
 
+def test_synthetix_requires_the_liquidation_reward() -> None:
+    """PerpsAccount.getPossibleLiquidationReward by hand: bounds below and above, the larger of flag and collateral,
+    and each window after the first at its own least reward."""
+    market = synthetix.PerpMarket(
+        "ETH-PERP",
+        1000 * WAD,
+        0,
+        0,
+        WAD // 50,
+        WAD // 2,
+        flag_reward_ratio=WAD // 1000,
+        max_liquidation=4 * WAD,
+    )
+    position = synthetix.PerpPosition(market, -10 * WAD)
+    terms = synthetix.KeeperTerms(5 * WAD, 2 * WAD, 10 * WAD, WAD // 5, 500 * WAD, WAD // 100, WAD // 10_000)
+    windows = 2 * 12 * WAD
+    assert terms.possible_reward([position], 10_000 * WAD) == 17 * WAD + windows, (
+        "10 USD flagging and 7 of cost"
+    )
+    small = replace(position, size=WAD)
+    assert terms.possible_reward([small], 10_000 * WAD) == 17 * WAD, (
+        "at least 10 USD above cost, in one window"
+    )
+    assert terms.possible_reward([small], 200_000 * WAD) == 27 * WAD, "20 USD for the collateral"
+    assert terms.possible_reward([small], 1_000 * WAD) == 10 * WAD, "at most 1 % of the collateral"
+    assert terms.possible_reward([small], 10**8 * WAD) == 500 * WAD, "at most 500 USD"
+    dollars = synthetix.Collateral("snxUSD", 10_000 * WAD, WAD)
+    for level in Level:
+        plain = synthetix.margin([dollars], [position], level)
+        kept = synthetix.margin([dollars], [position], level, keeper=terms)
+        assert kept.requirement - plain.requirement == 17 * WAD + windows
+    assert synthetix.margin([dollars], [], Level.IM, keeper=terms).requirement == 0
+
+
 def test_synthetix_discount_grows_between_its_limits() -> None:
     """Lower limit, the part in between, upper limit; none without a skew scale."""
     amounts = {100: WAD // 50, 10: WAD // 100, 5000: WAD // 20}

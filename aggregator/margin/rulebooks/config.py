@@ -157,12 +157,27 @@ def _synthetix_collateral(asset: str, table: Table) -> synthetix.Collateral:
 
 
 def _synthetix_market(symbol: str, table: Table) -> synthetix.PerpMarket:
-    return _wads(table, synthetix.PerpMarket, name=symbol, price=0)
+    return _wads(
+        table,
+        synthetix.PerpMarket,
+        name=symbol,
+        price=0,
+        flag_reward_ratio=_wad(table, "flag_reward_ratio", "0"),
+        max_liquidation=_wad(table, "max_liquidation", "0"),
+    )
 
 
 def _synthetix(name: str, table: Table) -> Rulebook:
+    keeper = None
+    if table.has("keeper"):
+        row = table.table("keeper")
+        keeper = _wads(row, synthetix.KeeperTerms)
+        row.close()
     return Synthetix(
-        name, table.named("collaterals", _synthetix_collateral), table.named("markets", _synthetix_market)
+        name,
+        table.named("collaterals", _synthetix_collateral),
+        table.named("markets", _synthetix_market),
+        keeper,
     )
 
 

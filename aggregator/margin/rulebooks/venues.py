@@ -208,6 +208,7 @@ class Synthetix:
     name: str
     collaterals: Mapping[str, synthetix.Collateral]
     markets: Mapping[str, synthetix.PerpMarket]
+    keeper: synthetix.KeeperTerms | None = None
 
     def evaluate(self, book: Book) -> RulebookResult:
         """Perps against discounted collateral; negative cash is the account's debt."""
@@ -230,7 +231,9 @@ class Synthetix:
         cash = div_floor(book.cash_e20, 100)
         dollars = synthetix.Collateral("snxUSD", max(0, cash), WAD)
         im, mm = (
-            self._level(synthetix.margin([dollars, *held.values()], perps, level, debt=max(0, -cash)), level)
+            self._level(
+                synthetix.margin([dollars, *held.values()], perps, level, max(0, -cash), self.keeper), level
+            )
             for level in (Level.IM, Level.MM)
         )
         return RulebookResult(self.name, im, mm, tuple(ignored))
