@@ -7,7 +7,8 @@
     |   |-- FormatError                           a binary or JSON artefact (.r1cs .wtns .zkey bundle)
     |   |-- KeyFileError                          a secret that is missing, too open or of a wrong length
     |   |-- NotFoundError                         nothing is stored under that name
-    |   `-- ConflictError                         it contradicts what is stored
+    |   |-- ConflictError                         it contradicts what is stored
+    |   `-- StoreError                            the database cannot be used
     |-- ChainError                       exit 3   a chain could not be read as asked
     |   |-- ChainUnreachableError                 no endpoint answered
     |   |-- QuorumError                           endpoints disagree
@@ -84,6 +85,12 @@ class ConflictError(InputError):
     """What is asked for contradicts what is stored: a name, a key or an address is taken."""
 
     problem = "conflict"
+
+
+class StoreError(InputError):
+    """The database of accounts and documents cannot be opened, read or written."""
+
+    problem = "store"
 
 
 class ChainError(CounterfoilError):

@@ -198,9 +198,7 @@ def _prove_like(records: AllRecords, stored: StoredBundle, ahead: int, now: int)
     context = bundle.context
     if not 0 < context.expiry - now <= ahead:
         return
-    snapshot = records.snapshot_row(stored.account, None)
-    if not snapshot.complete:
-        return
+    snapshot = records.snapshot_row(stored.account, None, complete=True)
     policy = records.find_policy(bundle.policy.name)
     asked = {
         "amountE6": str(bundle.amount_e6),

@@ -13,6 +13,7 @@ from aggregator.margin.rulebooks import book_of
 from aggregator.model.errors import ExpiredError
 from aggregator.model.policy import Level, Policy
 from aggregator.service import provenance
+from aggregator.service.accepting import accept
 from aggregator.service.library import Case
 from aggregator.service.rulebooks import ALL, compare, compare_all, rulebooks_json
 
@@ -52,6 +53,7 @@ def health(case: Case, query: HealthQuery, now: int) -> Json:
         "policyRoot": case.stored_policy.root,
         "policyExpired": case.policy.expires < now,
         "report": None,
+        "notCounted": [],
         "explanation": [],
         "waterfall": None,
         "greeks": None,
@@ -65,6 +67,7 @@ def health(case: Case, query: HealthQuery, now: int) -> Json:
     positions = case.positions
     report = make_report(case.policy, positions)
     answer |= {
+        "notCounted": list(accept(case.policy, case.snapshot).notes),
         "report": to_json(report),
         "explanation": list(explain(report)),
         "waterfall": {"im": waterfall(report, report.im), "mm": waterfall(report, report.mm)},

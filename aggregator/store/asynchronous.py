@@ -50,7 +50,9 @@ class AsyncStore:
         Raises InputError.
         """
         try:
-            engine = create_async_engine(url, pool_size=POOL_SIZE, max_overflow=0)
+            engine = create_async_engine(
+                url, pool_size=POOL_SIZE, max_overflow=0, pool_pre_ping=not url.startswith("sqlite")
+            )
         except (sa.exc.ArgumentError, ImportError) as error:
             raise InputError(f"the store {where} cannot be opened ({error}); check its URL") from error
         prepare_engine(engine.sync_engine)

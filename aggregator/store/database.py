@@ -15,8 +15,9 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.exc import DatabaseError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from aggregator.model.errors import ConflictError, CounterfoilError, InputError
+from aggregator.model.errors import ConflictError, CounterfoilError, InputError, StoreError
 from aggregator.store import schema
 from aggregator.store.everything import AllRecords
 
@@ -79,9 +80,11 @@ def translated_errors(where: str) -> Iterator[None]:
     except IntegrityError as error:
         raise ConflictError(f"the store {where} refused a conflicting entry ({error.orig})") from error
     except DatabaseError as error:
-        raise InputError(
+        raise StoreError(
             f"the store {where} cannot be used ({error.orig}); move it away or give another --home"
         ) from error
+    except PoolTimeoutError as error:
+        raise StoreError(f"the store {where} is too busy; try again") from error
 
 
 def bring_up_to_date(connection: sa.Connection, where: str) -> None:

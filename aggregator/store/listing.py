@@ -95,14 +95,19 @@ class ListingRecords(Connected):
         rows = self._rows(query.order_by(table.c.number.desc()).limit(limit))
         return [SnapshotRow(**row) for row in rows]
 
-    def snapshot_row(self, account: str | None, key: str | None) -> SnapshotRow:
-        """The snapshot of an id, or the account's newest; raises NotFoundError, also for another account's."""
+    def snapshot_row(self, account: str | None, key: str | None, *, complete: bool = False) -> SnapshotRow:
+        """The snapshot of an id, or the account's newest, with `complete` only of those from which nothing is missing.
+
+        Raises NotFoundError, also for another account's.
+        """
         table = schema.snapshots
         query = sa.select(*(table.c[name] for name in SnapshotRow.__slots__))
         if account is not None:
             query = query.where(table.c.account == account)
         if key is not None:
             query = query.where(table.c.id == key)
+        if complete:
+            query = query.where(table.c.complete)
         row = self._row(query.order_by(table.c.number.desc()).limit(1))
         if row is None:
             of = "" if account is None else f" of {account!r}"

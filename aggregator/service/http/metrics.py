@@ -29,7 +29,6 @@ class Metrics:
         self.verdicts = Counter("counterfoil_verdicts", "Bundles checked.", ["good"], registry=self.registry)
         self.jobs = Counter("counterfoil_jobs", "Jobs ended.", ["kind", "state"], registry=self.registry)
         self.listeners = Gauge("counterfoil_listeners", "Open event streams.", registry=self.registry)
-        self.events = Counter("counterfoil_events", "Events written.", ["kind"], registry=self.registry)
         self.deliveries = Counter(
             "counterfoil_deliveries", "Webhook deliveries tried.", ["result"], registry=self.registry
         )

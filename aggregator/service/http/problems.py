@@ -15,6 +15,7 @@ from aggregator.model.errors import (
     InputError,
     KeyFileError,
     NotFoundError,
+    StoreError,
     ToolMissingError,
     TransactionError,
 )
@@ -26,6 +27,7 @@ STATUSES: Final[tuple[tuple[type[CounterfoilError], int], ...]] = (
     (NotFoundError, 404),
     (ConflictError, 409),
     (KeyFileError, 503),
+    (StoreError, 503),
     (InputError, 400),
     (IncompleteSnapshotError, 422),
     (ChainError, 502),
