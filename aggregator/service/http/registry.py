@@ -34,9 +34,9 @@ async def get_registry_account(service: Service, request: web.Request) -> web.Re
 
 
 def watched_venues(service: Service) -> list[str]:
-    """The venues whose pledges are shown without being asked for."""
+    """The venues whose pledges are shown without being asked for, each once."""
     named = [parse_address(text) for text in service.settings.texts("registry", "venues")]
-    return [*named, *(rules.venue for rules in service.venues.values())]
+    return list(dict.fromkeys([*named, *(rules.venue for rules in service.venues.values())]))
 
 
 def pledges_json(account_id: int, chain_id: int, registry: str, found: Pledges) -> dict[str, object]:
