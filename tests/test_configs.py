@@ -16,6 +16,7 @@ from aggregator.policy.build import build_policy
 from aggregator.policy.quotes import PriceQuote, RateQuote
 from aggregator.policy.spec import parse_spec
 from aggregator.risk.stress_file import parse_stress
+from aggregator.service.settings import load_settings
 from aggregator.service.venue_file import load_venue
 from chains.networks import load_network
 from circuits.artifacts import ready
@@ -37,6 +38,8 @@ def test_every_file_is_whole(path: Path, tmp_path: Path) -> None:
     match path.parts[0]:
         case "demo.toml":
             load_demo(full, AS_OF)
+        case "service.toml":
+            load_settings(full)
         case "networks":
             load_network(full)
         case "policies":
