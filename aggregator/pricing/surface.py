@@ -78,6 +78,10 @@ class Slice(Protocol):
         """Volatility squared x years at log-moneyness `k`."""
         ...
 
+    def density_factor(self, k: ArrayLike) -> Floats:
+        """g(k) of Gatheral & Jacquier (2.1): negative where a butterfly spread would cost less than nothing."""
+        ...
+
     def check(self) -> None:
         """Raise PolicyError when it is malformed or admits butterfly arbitrage."""
         ...

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from aggregator.model.errors import PolicyError
 from aggregator.pricing.black76 import Floats, greeks, implied_volatility, value
 from aggregator.pricing.forward import ForwardCurve
-from aggregator.pricing.surface import Surface, SviSlice, ssvi_slice
+from aggregator.pricing.surface import Slice, Surface, SviSlice, ssvi_slice
 
 prices = st.floats(10, 10_000)
 terms = st.floats(0.01, 3)
@@ -148,7 +148,7 @@ def test_the_density_factor_is_the_curvature_of_call_prices() -> None:
         k = np.linspace(-0.6, 1.2, 37)
         strike, h = np.exp(k), 1e-4
 
-        def call(x: Floats, one: SviSlice = one) -> Floats:
+        def call(x: Floats, one: Slice = one) -> Floats:
             return value(1.0, x, one.years, np.sqrt(one.total_variance(np.log(x)) / one.years), True)
 
         curvature = (call(strike + h) - 2 * call(strike) + call(strike - h)) / h**2
