@@ -30,6 +30,7 @@ COMMANDS = {
         "Make a proving key together with others, of whom one honest one is enough.",
     ),
     "relay": ("aggregator.cli.relay:relay", "Bring bundles onto a chain."),
+    "registry": ("aggregator.cli.registry:registry", "Look at a registry before relying on it."),
     "venue": ("aggregator.cli.venue:venue", "Check accounts and pledge margin as a venue."),
     "serve": ("aggregator.cli.serve:serve", "Serve accounts, proofs and checks over HTTP, and the dashboard."),
 }

@@ -162,6 +162,21 @@ class VenueStanding:
     available_usd_e6: int
 
 
+@dataclass(frozen=True)
+class RegistryRules:
+    """What a registry asks of everybody, and who may change it; addresses are lower-case, 0x0.. for nobody."""
+
+    production: bool
+    paused: bool
+    owner: str
+    pending_owner: str
+    guardian: str
+    attestors: tuple[str, ...]
+    threshold: int
+    max_age_s: int
+    grace_period_s: int
+
+
 def order_signatures(signed: Sequence[tuple[str, bytes]]) -> tuple[bytes, ...]:
     """Signatures in the order the contract wants, from (signer address, signature) pairs.
 
@@ -326,6 +341,25 @@ class Registry:
             own_pledge_usd_e6=await self.pledge_of(account_id, venue, block),
             pledged_usd_e6=await self.pledged(account_id, block),
             available_usd_e6=await self.available(account_id, block),
+        )
+
+    async def rules(self) -> RegistryRules:
+        """What it accepts and who may change that, pinned to the hash of the latest block."""
+        block: BlockIdentifier = (await self.w3.eth.get_block("latest")).get("hash") or "latest"
+
+        async def read(function: str) -> Any:
+            return await self.call(function, block=block)
+
+        return RegistryRules(
+            production=bool(await read("production")),
+            paused=bool(await read("paused")),
+            owner=str(await read("owner")).lower(),
+            pending_owner=str(await read("pendingOwner")).lower(),
+            guardian=str(await read("guardian")).lower(),
+            attestors=tuple(str(a).lower() for a in await read("attestorSet")),
+            threshold=int(await read("threshold")),
+            max_age_s=int(await read("maxAge")),
+            grace_period_s=int(await read("gracePeriod")),
         )
 
     async def is_submitted(self, submission: Submission) -> bool:

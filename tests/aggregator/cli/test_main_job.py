@@ -251,6 +251,13 @@ def test_the_main_job_by_its_commands(attested: Desk) -> None:
     desk("venue", "release", "main", *part[1:]).refused(2, "not an account id")
     desk("venue", "transfer", *part, "--to", "0x12").refused(2, "not an address")
     assert 'state="final"} 3' in desk("relay", "metrics").out
+    seen = desk.data("registry", "show", desk.caip10)
+    assert (seen["production"], seen["threshold"], seen["paused"]) == (False, 1, False)
+    assert "was not checked" in desk("registry", "show", desk.caip10).out
+    lock = ("--timelock", other, "--proposer", other)
+    desk("registry", "show", desk.caip10, *lock).refused(3, "finish the handover")
+    desk("registry", "show", desk.caip10, *lock[:2]).refused(2, "--proposer")
+    desk("registry", "show", "somewhere").refused(2, "not a contract on a chain")
 
 
 def test_secrets_are_for_their_owner_only(attested: Desk) -> None:
