@@ -217,5 +217,23 @@ async def test_the_anchor_has_to_stay_under_the_head(net: Devnet) -> None:
             await check_anchor(chain, anchor, replaced)
 
 
+async def test_a_slow_endpoint_does_not_hold_a_quorum_up(
+    net: Devnet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two of three answer: the third is given a moment and then counts as silent; where it is needed it is waited for."""
+    monkeypatch.setattr("chains.rpc.chain._STRAGGLER_PATIENCE_S", 0.1)
+    await net.mine(4)
+    async with faulty_node(net.url) as slow, faulty_node(net.url) as second:
+        endpoints = [Endpoint(net.url), Endpoint(second.url), Endpoint(slow.url)]
+        async with Chain(101, endpoints, quorum=2) as chain:
+            slow.delay_s = 0.5
+            answers = dict(await chain.ask_all(lambda e: e.call("eth_blockNumber")))
+            assert "is much slower than the others" in str(answers[endpoints[2]])
+            anchor = (await take_anchor(chain, cut=int(time.time()) + 5)).anchor
+            await check_anchor(chain, anchor)
+            silence(second)
+            await check_anchor(chain, anchor)
+
+
 def silence(node: FaultyNode) -> None:
     node.status = 403
