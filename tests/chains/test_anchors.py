@@ -220,7 +220,7 @@ async def test_the_anchor_has_to_stay_under_the_head(net: Devnet) -> None:
 async def test_a_slow_endpoint_does_not_hold_a_quorum_up(
     net: Devnet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two of three answer: the third is given a moment and then counts as silent; where it is needed it is waited for."""
+    """The third of three is given a moment and then counts as silent; where it is needed it is waited for."""
     monkeypatch.setattr("chains.rpc.chain._STRAGGLER_PATIENCE_S", 0.1)
     await net.mine(4)
     async with faulty_node(net.url) as slow, faulty_node(net.url) as second:
