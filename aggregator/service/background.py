@@ -153,11 +153,12 @@ async def look_at_registry(service: Service) -> None:
     for account in await service.store.read(lambda records: records.accounts()):
         found = await read_pledges(network, registry, watched_venues(service), account.account_id)
         shown = pledges_json(account.account_id, chain_id, registry, found)
-        await service.store.write(_noted(account, shown, service.now()))
+        await service.store.write(noted(account, shown, service.now()))
     service.broker.wake()
 
 
-def _noted(account: Account, shown: dict[str, Any], now: int) -> Callable[[AllRecords], None]:
+def noted(account: Account, shown: dict[str, Any], now: int) -> Callable[[AllRecords], None]:
+    """Compare what a registry says with what it said last, and tell of a change; a margin call when it becomes one."""
     status, pledges = shown["status"], shown["pledges"]
 
     def note(records: AllRecords) -> None:

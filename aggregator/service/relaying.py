@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from aggregator.model.errors import ConfigError, ExpiredError
 from aggregator.service.http.service import Service
@@ -23,10 +24,23 @@ from chains.relayer import (
 from chains.rpc.provider import web3_on
 from circuits.bundle import parse_bundle
 
+_ENVIRONMENT: Final = "env:"
 
-def journal_path(service: Service) -> Path:
-    """The journal of the home, the same that the command line uses."""
-    return service.home.root / "relayer.db"
+
+def journal_location(service: Service) -> Path | str:
+    """The file or URL of the journal, by default the one in the home that the command line uses too.
+
+    Raises ConfigError when the variable it names is not set.
+    """
+    reference = service.settings.text("relayer", "journal")
+    if not reference:
+        return service.home.root / "relayer.db"
+    if not reference.startswith(_ENVIRONMENT):
+        return Path(reference)
+    name = reference.removeprefix(_ENVIRONMENT)
+    if not (url := os.environ.get(name, "")):
+        raise ConfigError(f"the variable {name} of relayer.journal is not set; put the journal's URL there")
+    return url
 
 
 def require_relayer(service: Service) -> None:
@@ -55,7 +69,7 @@ async def relay_bundle(service: Service, document: bytes, tell: Callable[[str], 
         timeout_s=settings.number("relayer", "timeout_s"),
     )
     async with network.connect() as chain:
-        with Journal(journal_path(service)) as journal:
+        with Journal(journal_location(service)) as journal:
             relayer = Relayer(
                 web3_on(chain),
                 network.chain_id,
@@ -76,6 +90,7 @@ async def relay_bundle(service: Service, document: bytes, tell: Callable[[str], 
 
 def journal_entries(service: Service, key: str | None = None) -> list[IntentStatus]:
     """What is in the journal, or the one entry of `key`; nothing is made. Raises InputError."""
-    path = journal_path(service)
-    with Journal(path if path.exists() else Path(":memory:")) as journal:
+    location = journal_location(service)
+    absent = isinstance(location, Path) and not location.exists()
+    with Journal(Path(":memory:") if absent else location) as journal:
         return status(journal, key)

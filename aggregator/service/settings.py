@@ -55,6 +55,12 @@ SETTINGS: Final = (
     Setting("relayer", "signer", "", "file:PATH, keystore:PATH or env:NAME; with it the service submits."),
     Setting("relayer", "password", "", "For a keystore: file:PATH or env:NAME."),
     Setting(
+        "relayer",
+        "journal",
+        "",
+        "Its journal: a file, or env:NAME for a PostgreSQL URL; empty for the home's.",
+    ),
+    Setting(
         "relayer", "confirmations", 0, "Blocks after which it is final; 0 for the finalized tag.", 0, 10_000
     ),
     Setting("relayer", "timeout_s", 1_800, "Seconds to follow a transaction.", 1, DAY_S),

@@ -14,6 +14,7 @@ from aggregator.policy.quotes import PriceQuote
 from aggregator.service.background import (
     look_at_registry,
     moved,
+    noted,
     prove_again,
     queue,
     read_accounts,
@@ -145,6 +146,17 @@ def test_an_incomplete_snapshot_is_kept_without_a_value(running: Running, stored
     assert json.loads(valuation.document)["complete"] is False
     valuation, health = value_case(case(stored.snapshot), NOW)  # type: ignore[arg-type]
     assert json.loads(valuation.document)["summary"]["equityUsd"] == "110000"
+
+
+def test_the_registry_is_told_of_when_it_changes(own: Stored) -> None:
+    covered = {"status": "covered", "pledges": [{"venue": OWNER, "amountUsd": "5"}]}
+    called = {**covered, "status": "called", "deadline": NOW}
+    with own.home.store() as store:
+        account, start = store.account("main"), store.last_event()
+        for shown in (covered, covered, called, called, {**called, "status": "failed"}, covered, called):
+            noted(account, shown, NOW)(store)
+        kinds = [event.kind for event in store.events(start)]
+    assert kinds == ["pledge", "margin-call", "pledge", "pledge", "pledge", "margin-call", "pledge"]
 
 
 def test_without_a_registry_nothing_is_looked_at(running: Running) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import socket
@@ -11,7 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from aggregator.model.errors import ConfigError, InputError
+from aggregator.model.errors import ConfigError, InputError, StoreError
 from aggregator.service.http.edge import JsonLines
 from aggregator.service.http.limits import RateLimits
 from aggregator.service.keys import SCOPES, find_key, new_key
@@ -196,3 +197,35 @@ def test_log_lines_are_json_without_addresses_and_keys(
     assert all(line["requestId"] and line["ms"] >= 0 for line in shown)
     assert address not in "".join(lines)
     assert "secret" not in "".join(lines)
+
+
+def test_an_answer_that_takes_too_long_is_given_up(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    service = running.service
+
+    async def never(_work: object) -> object:
+        await asyncio.sleep(60)
+        return None
+
+    monkeypatch.setattr(service, "settings", service.settings.changed("http", "timeout_s", 1))
+    monkeypatch.setattr(service, "compute", never)
+    running.get("/v1/accounts/main/liquidation").refused(504, "timeout", "too long")
+    assert running.get("/livez").status == 200
+
+
+def test_too_much_waiting_work_is_sent_away(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aggregator.service.http.service.MOST_WAITING", 0)
+    reply = running.post("/v1/accounts/main/what-if", {})
+    reply.refused(503, "unavailable", "busy")
+    assert reply.headers["retry-after"] == "1"
+
+
+def test_a_store_that_cannot_be_read_is_not_the_callers_fault(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(_work: object) -> object:
+        raise StoreError("the store here cannot be used (disk); move it away or give another --home")
+
+    monkeypatch.setattr(running.service.store, "read", broken)
+    running.get("/v1/accounts").refused(503, "store", "cannot be used")
+    assert running.get("/readyz").status == 503
+    assert running.get("/livez").status == 200
