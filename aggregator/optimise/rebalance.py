@@ -31,7 +31,7 @@ class RebalanceRules:
 
     `limit_e20` is the most to move in all, in 1e-20 USD at the marks. `instruments` are the symbols that may give or
     take; None allows all. `wrappers` also allows a token to be changed, on its chain, into another that stands for the
-    same asset. `targets` are quantities (1e-8 by symbol) that have to be reached, whether or not that pays, and are kept.
+    same asset. `targets` are quantities (1e-8 by symbol) that are reached, whether or not that pays, and then kept.
     """
 
     costs: Costs = MOVING

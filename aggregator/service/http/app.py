@@ -51,6 +51,7 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     "getLinkMessage": accounts.get_link_message,
     "getHealth": health.get_health,
     "whatIf": health.whatif,
+    "makePlan": health.plan,
     "listStressReplays": health.list_replays,
     "stress": health.run_stress,
     "getLiquidation": health.get_liquidation,

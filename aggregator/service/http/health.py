@@ -1,4 +1,4 @@
-"""Operations that value an account: health, what-if, stress, liquidation."""
+"""Operations that value an account: health, what-if, plans, stress, liquidation."""
 
 from __future__ import annotations
 
@@ -40,6 +40,8 @@ from aggregator.service.moving import (
     stressed,
     what_if,
 )
+from aggregator.service.planning import FIELDS as PLAN_FIELDS
+from aggregator.service.planning import make_plan, parse_request, plan_json
 from aggregator.service.valuing import HealthQuery, health, require_in_force
 
 MOST_SCENARIOS: Final = 16
@@ -103,6 +105,15 @@ async def whatif(service: Service, request: web.Request) -> web.Response:
         desk_on = functools.partial(service.desks.desk, case, inputs)
     answer = await service.compute(lambda: what_if(case, desk_on, moves, changes, full=detail == "full"))
     return json_answer({**_named(case), **answer})
+
+
+async def plan(service: Service, request: web.Request) -> web.Response:
+    """What to trade or move within the owner's limits; nothing is sent anywhere."""
+    body = await read_object(request, ("kind",), ("policy", "snapshot", *PLAN_FIELDS))
+    asked = parse_request(body)
+    case = await _case_of(service, request, body)
+    found = await service.compute(lambda: make_plan(case.policy, case.snapshot, asked))
+    return json_answer({**_named(case), "kind": asked.kind, **plan_json(found)})
 
 
 async def list_replays(service: Service, request: web.Request) -> web.Response:
