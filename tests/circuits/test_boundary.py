@@ -222,8 +222,8 @@ def test_ctrl_c_stops_the_work(tiny_proof: TinyProof, tmp_path: Path, work: str)
         circuit = tiny().build()
         key = open_key(sys.argv[2])
         witness = circuit.witness(encode([35, 777, 5, 7]))
-        print("ready", flush=True)
         try:
+            print("ready", flush=True)
             while True:
                 setup_dev(circuit, sys.argv[1]) if sys.argv[3] == "setup" else prove(key, witness)
         except KeyboardInterrupt:
