@@ -1,11 +1,11 @@
-"""What a policy was built from, kept beside the store, and an account on it whose market can be moved."""
+"""What a policy was built from, and an account on it whose market can be moved."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from aggregator.policy.inputs import PolicyInputs
     from aggregator.policy.spec import PolicySpec
     from aggregator.risk.desk import Desk
-
-FOLDER: Final = "inputs"
 
 
 def inputs_option(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -53,39 +51,23 @@ def spec_files(path: Path, spec: PolicySpec) -> dict[str, str]:
     return found
 
 
-def inputs_path_of(settings: Settings, policy: Policy) -> Path:
-    """Where the inputs of a policy are kept in the home."""
-    from aggregator.policy import encode_policy
-    from aggregator.store.records import document_id
-
-    return settings.home.root / FOLDER / f"{document_id(encode_policy(policy))}.json"
-
-
-def keep_inputs(settings: Settings, policy: Policy, inputs: PolicyInputs) -> None:
-    """Write the inputs of a policy that was stored; raises InputError."""
-    from aggregator.policy.inputs import encode_inputs
-    from aggregator.store import write_whole
-
-    path = inputs_path_of(settings, policy)
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{path.parent} cannot be made ({error.strerror}); give another --home") from error
-    write_whole(path, encode_inputs(inputs) + b"\n")
-
-
 def read_inputs(settings: Settings, policy: Policy, given: Path | None) -> PolicyInputs:
-    """The inputs of `policy`, from a file or the home; raises InputError when there are none or they are another's."""
+    """The inputs of `policy`, from a file or the store; raises InputError when there are none or they are another's."""
+    from aggregator.policy import encode_policy
     from aggregator.policy.inputs import parse_inputs
-    from aggregator.store import read_whole
+    from aggregator.store import document_id, read_whole
 
-    path = given or inputs_path_of(settings, policy)
-    if given is None and not path.exists():
+    if given is not None:
+        document: bytes | None = read_whole(given, "the policy inputs")
+    else:
+        with settings.home.store() as store:
+            document = store.policy_inputs(document_id(encode_policy(policy)))
+    if document is None:
         raise InputError(
             f"what policy {policy.name} epoch {policy.epoch} was built from is not in this home; build it here, "
             "or give its publisher's file with --inputs"
         )
-    inputs = parse_inputs(read_whole(path, "the policy inputs"))
+    inputs = parse_inputs(document)
     inputs.check_are_of(policy)
     return inputs
 

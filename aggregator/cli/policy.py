@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from aggregator.cli import tables
-from aggregator.cli.desks import keep_inputs, spec_files
+from aggregator.cli.desks import spec_files
 from aggregator.cli.documents import read_policy, write_document
 from aggregator.cli.framework import Settings, pass_settings, settings_options
 from aggregator.cli.networks import chosen_networks, networks_option
@@ -106,7 +106,7 @@ def build(
     """Build a policy from SPEC (TOML, see configs/policies) with prices from the networks' feeds, and store it."""
     from aggregator.policy import encode_policy
     from aggregator.policy.build import build_policy
-    from aggregator.policy.inputs import PolicyInputs
+    from aggregator.policy.inputs import PolicyInputs, encode_inputs
     from aggregator.policy.resolve import resolve
     from aggregator.policy.spec import parse_spec
     from aggregator.service.cut import settled_cut
@@ -154,8 +154,8 @@ def build(
         if out is not None:
             write_document(out, document)
         key = store.add_policy(document, name=made.name, root=int(root, 16), now=now)
-    inputs = PolicyInputs(text, resolved, market.prices, market.rates, as_of, number, zero_stale)
-    keep_inputs(settings, made, inputs)
+        inputs = PolicyInputs(text, resolved, market.prices, market.rates, as_of, number, zero_stale)
+        store.add_policy_inputs(key, encode_inputs(inputs))
 
     def render(console: Console) -> None:
         render_summary(console, made, root)

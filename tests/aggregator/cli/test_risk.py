@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from aggregator.cli.desks import keep_inputs, spec_files
-from aggregator.cli.framework import Settings
+from aggregator.cli.desks import spec_files
 from aggregator.model.anchors import BlockAnchor, Finality, Trust, eip155
 from aggregator.model.errors import PolicyError
 from aggregator.model.policy import Level
@@ -24,6 +23,7 @@ from aggregator.risk.desk import Desk, Moves
 from aggregator.risk.exposure import risk_figures
 from aggregator.risk.liquidation import liquidation_prices
 from aggregator.risk.stress import FACTORS, stress
+from aggregator.store import Home
 from tests.aggregator.cli.conftest import Invoke
 from tests.aggregator.estimated import files, spec_text
 from tests.aggregator.histories import csv_of
@@ -208,22 +208,22 @@ def test_health_shows_greeks_and_concentration(invoke: Invoke, account: tuple[ob
 
 
 def test_inputs_are_found_by_their_policy_in_the_home(
-    invoke: Invoke, account: tuple[object, ...], home: Path
+    invoke: Invoke, account: tuple[object, ...], home: Path, tmp_path: Path
 ) -> None:
     """As `policy build` keeps them; those of another policy, or none, are refused."""
     bare = account[:3]
     invoke("liquidation", *bare).refused(2, "is not in this home", "--inputs")
-    settings = Settings()
-    settings.home_option = str(home)
     inputs = _inputs()
     made = build_policy(inputs.spec(), PRICES, RATES, as_of=NOW, epoch=1)
-    keep_inputs(settings, made, inputs)
+    with Home(home).store() as store:
+        key = store.add_policy(encode_policy(made), name=made.name, root=1, now=NOW)
+        store.add_policy_inputs(key, encode_inputs(inputs))
     assert invoke("health", *bare, "--risk").code == 0
-    (path,) = (home / "inputs").glob("0x*.json")
-    path.write_text(path.read_text().replace("3000000000000000", "3100000000000000"))
-    invoke("health", *bare, "--risk").refused(2, "do not give policy demo")
+    path = tmp_path / "inputs.json"
+    path.write_bytes(encode_inputs(inputs).replace(b"3000000000000000", b"3100000000000000"))
+    invoke("health", *bare, "--risk", "--inputs", path).refused(2, "do not give policy demo")
     path.write_text("{")
-    invoke("health", *bare, "--risk").refused(2, "policy inputs could not be read")
+    invoke("health", *bare, "--risk", "--inputs", path).refused(2, "policy inputs could not be read")
 
 
 def test_beta_and_days_come_from_the_spec_s_histories(tmp_path: Path) -> None:
