@@ -24,6 +24,7 @@ COMMANDS = {
         "aggregator.cli.liquidation:liquidation",
         "Find the prices that put an account below maintenance margin.",
     ),
+    "plan": ("aggregator.cli.plan:plan", "Plan hedges and moves of collateral."),
     "proof": ("aggregator.cli.proof:proof", "Make and verify proofs of excess."),
     "ceremony": (
         "aggregator.cli.ceremony:ceremony",
