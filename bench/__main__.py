@@ -12,6 +12,7 @@ ALL = (
     ["bench.gas"],
     ["bench.reads"],
     ["bench.relay"],
+    ["bench.book"],
     ["bench.mutation"],
     ["bench.table"],
 )

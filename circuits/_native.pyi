@@ -196,3 +196,66 @@ def verify_ceremony(
 
     `seeds` are what the beacons give, in their order. Raises ValueError naming file, section and reason.
     """
+
+_Header = tuple[int, tuple[int, int], list[int]]
+
+@final
+class Book:
+    """Many accounts under one policy, valued exactly (M1-M7); the interface is `aggregator.margin.book`.
+
+    Numbers of a policy are signed 16-byte little-endian words. `parts` is (number of classes, (f at MM, f at IM),
+    correlations row by row). An instrument is 42 words: id, class, group, mark, unit, limit, add-ons (MM long, MM
+    short, IM long, IM short) and 32 risk entries. A group is its id and, for MM and then IM, six lines of a slope (one
+    word) and an intercept (two words). Instrument ids are uint16, row starts int64, quantities 16-byte words unless
+    said otherwise; levels are 0 MM, 1 IM.
+
+    Raises: ValueError naming the account or the number that breaks a bound; nothing has changed then.
+    """
+
+    def __new__(cls, parts: _Header, groups: bytes, instruments: bytes, portable: bool = False) -> Book: ...
+    def load(self, starts: bytes, ids: bytes, quantities: bytes, wide: bool) -> int:
+        """Append accounts and value them; the number of the first. Quantities are int64 unless `wide`."""
+
+    def positions(self, account: int) -> tuple[bytes, bytes]:
+        """Ids and quantities of an account, by id."""
+
+    def set(self, account: int, ids: bytes, quantities: bytes) -> None:
+        """Replace an account's positions and value it."""
+
+    def trade(self, account: int, ids: bytes, quantities: bytes) -> None:
+        """Add to an account's positions and value it."""
+
+    def value(self) -> None:
+        """Value every account from its positions."""
+
+    def update(self, parts: _Header | None, groups: bytes, instruments: bytes, removed: bytes) -> int:
+        """Change the policy and value what depends on it; the number of accounts holding a changed instrument."""
+
+    def amounts(self, name: str, level: int) -> bytes:
+        """16-byte words of equity_e20, requirement_e20, requirement_e6 or excess_e6; 0 without a value."""
+
+    def narrow(self, name: str, level: int) -> bytes:
+        """`amounts` as int64; refused when one does not fit."""
+
+    def health(self, level: int) -> bytes:
+        """int64: equity over requirement in 1e-6, rounded down; 2^63 - 1 where nothing is required."""
+
+    def statuses(self) -> bytes:
+        """uint8: 0 valued, 1 valued on the exact path, 2 unpriced, 3 over a limit, 4 beyond a bound."""
+
+    def below(self, level: int) -> bytes:
+        """uint64 numbers of the valued accounts whose equity is below the requirement."""
+
+    def scan_risk(self, class_id: int) -> bytes:
+        """uint64: L_k in 1e-6 USD."""
+
+    def worst(self, class_id: int) -> bytes:
+        """uint8: the scenario that decides L_k, 255 where none loses."""
+
+    @property
+    def accounts(self) -> int: ...
+    @property
+    def memory_bytes(self) -> int: ...
+    @property
+    def kernel(self) -> str:
+        """avx512-ifma or portable."""

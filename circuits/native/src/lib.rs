@@ -8,6 +8,7 @@ pub mod binfile;
 pub mod blake2b;
 pub mod bulk;
 pub mod chacha;
+mod book_python;
 pub mod circuit;
 pub mod columns;
 pub mod contribute;

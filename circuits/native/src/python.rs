@@ -327,6 +327,7 @@ fn alpha_beta<'py>(py: Python<'py>, vk: &[u8]) -> PyResult<Bound<'py, PyBytes>> 
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<PyCircuit>()?;
     module.add_class::<PyProvingKey>()?;
+    module.add_class::<crate::book_python::PyBook>()?;
     module.add_function(wrap_pyfunction!(py_poseidon, module)?)?;
     module.add_function(wrap_pyfunction!(write_wtns, module)?)?;
     module.add_function(wrap_pyfunction!(read_wtns, module)?)?;
