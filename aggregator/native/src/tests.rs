@@ -4,12 +4,13 @@ use crate::block::Status;
 use crate::book::{Amount, Book, Quantities, Rows, Update};
 use crate::divide::floor_signed_e14;
 use crate::exact::{self, NO_SCENARIO};
-use crate::policy::{Instrument, LEVELS};
+use crate::policy::{Group, Header, Instrument, LEVELS};
 use crate::scan::Kernel;
 use crate::tables::Tables;
 use crate::testing::{self, Random, Sizes, EXTREME, LIMBS, ORDINARY};
 
 type Positions = Vec<(u16, i128)>;
+type Change = dyn Fn(&mut Header, &mut Vec<Group>, &mut Vec<Instrument>);
 
 fn kernels() -> Vec<Kernel> {
     let mut all = vec![Kernel::Portable];
@@ -289,11 +290,7 @@ fn a_policy_out_of_its_bounds_is_refused() {
             break made;
         }
     };
-    let build = |change: &dyn Fn(
-        &mut crate::policy::Header,
-        &mut Vec<crate::policy::Group>,
-        &mut Vec<Instrument>,
-    )| {
+    let build = |change: &Change| {
         let (mut h, mut g, mut i) = (header.clone(), groups.clone(), instruments.clone());
         change(&mut h, &mut g, &mut i);
         Tables::build(h, g, i).map(|_| ()).map_err(|e| e.0)
