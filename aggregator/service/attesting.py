@@ -90,7 +90,11 @@ async def gather_attestations(
     variable = service.settings.text("proving", "attestor_key_variable")
     headers = {"Content-Type": "application/json"}
     if variable:
-        headers["Authorization"] = f"Bearer {os.environ.get(variable, '')}"
+        if not (key := os.environ.get(variable, "")):
+            raise ConfigError(
+                f"the variable {variable} of proving.attestor_key_variable is not set; put the key there"
+            )
+        headers["Authorization"] = f"Bearer {key}"
     body = encode_request(file)
     timeout = aiohttp.ClientTimeout(total=ASK_FOR_S)
     async with aiohttp.ClientSession(timeout=timeout, headers=headers) as session:
@@ -100,7 +104,8 @@ async def gather_attestations(
 async def _ask(session: aiohttp.ClientSession, url: str, body: bytes) -> BundleAttestation:
     where = mask_url(url)
     try:
-        async with session.post(f"{url.rstrip('/')}/v1/attestations", data=body) as answer:
+        to = f"{url.rstrip('/')}/v1/attestations"
+        async with session.post(to, data=body, allow_redirects=False) as answer:
             data = await answer.content.read(LARGEST_ANSWER)
             status = answer.status
     except (aiohttp.ClientError, TimeoutError) as error:

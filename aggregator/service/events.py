@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -62,11 +62,15 @@ class Broker:
     """Hands events on. `wake` after a transaction that wrote one."""
 
     def __init__(self, store: AsyncStore) -> None:
-        """Start it with `run`."""
+        """Start it with `begin` and `run`."""
         self._store = store
         self._listeners: set[Listener] = set()
         self._awake = asyncio.Event()
-        self._last: int | None = None
+        self._last = 0
+
+    async def begin(self) -> None:
+        """Remember where the events stand; before the first listener, so that none of what follows is passed over."""
+        self._last = await self._store.read(lambda records: records.last_event())
 
     def wake(self) -> None:
         """Something was written."""
@@ -82,8 +86,6 @@ class Broker:
                 await asyncio.wait_for(self._awake.wait(), LOOK_EVERY_S)
 
     async def _hand_on(self) -> None:
-        if self._last is None:
-            self._last = await self._store.read(lambda records: records.last_event())
         while True:
             found = await self._page(self._last)
             for event in found:
@@ -125,7 +127,7 @@ class Broker:
 
     async def follow(
         self, listener: Listener, after: int | None, *, once: bool, idle_s: float
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes]:
         """Events after the one numbered `after` (from now on without it), encoded; b"" when nothing came for `idle_s`.
 
         Ends when the broker ends, when the listener fell behind, or with `once` after what is there already.

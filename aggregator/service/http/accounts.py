@@ -78,7 +78,11 @@ async def create_account(service: Service, request: web.Request) -> web.Response
     now = service.now()
 
     def make(records: AllRecords) -> dict[str, object]:
-        key_file = None if same is None else records.key_file(same)
+        # A request that was cut off may have left a key without its account: it is used, never written over.
+        left = service.home.keys / f"{name}.key"
+        key_file = left if left.exists() else None
+        if same is not None:
+            key_file = records.key_file(same)
         made = service.home.create_account(records, name, sub_account=number, key_file=key_file, now=now)
         return account_json(made, [])
 

@@ -137,6 +137,7 @@ async def _working(app: web.Application) -> AsyncIterator[None]:
         at_once=settings.number("workers", "jobs"),
         ended=lambda kind, state: metrics.jobs.labels(kind, state).inc(),
     )
+    await service.broker.begin()
     await runner.resume()
     service.wake_jobs = runner.wake
     deliverer = Deliverer(

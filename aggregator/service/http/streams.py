@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import secrets
 from typing import Final
@@ -32,6 +33,8 @@ from chains.rpc.text import mask_url
 
 IDLE_S: Final = 15.0
 """A comment is sent when nothing happened for so long, so that a dead connection is noticed."""
+STUCK_S: Final = 30.0
+"""A listener that takes nothing for so long is given up."""
 RETRY: Final = b"retry: 2000\n\n"
 WEBHOOK_ID: Final = re.compile(r"w[0-9a-f]{16}", re.ASCII)
 _NUMBER: Final = re.compile(r"[0-9]{1,15}", re.ASCII)
@@ -59,9 +62,10 @@ async def stream_events(service: Service, request: web.Request) -> web.StreamRes
         try:
             events = service.broker.follow(listener, after, once=query_flag(request, "once"), idle_s=IDLE_S)
             async for encoded in events:
-                await response.write(encoded or b": still here\n\n")
+                async with asyncio.timeout(STUCK_S):
+                    await response.write(encoded or b": still here\n\n")
             await response.write_eof()
-        except ConnectionError:
+        except (ConnectionError, TimeoutError):
             return response
     return response
 

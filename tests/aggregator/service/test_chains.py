@@ -102,6 +102,9 @@ def test_the_main_job_over_http(local: Local, store_url: str, tmp_path: Path) ->
         assert {"policy", "snapshot", "health", "margin-call", "job"} <= set(kinds)
         assert kinds.count("margin-call") == 1
 
+        if not store_url:
+            asked = running.service.settings.changed("proving", "attestors", (running.base,))
+            running.service.settings = asked
         bundle_id, registry = prove(running, local, policy)
         relayed = running.job(running.post("/v1/intents", {"bundle": bundle_id}))
         assert (relayed["state"], relayed["result"]["state"]) == ("done", "final"), relayed

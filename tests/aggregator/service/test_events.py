@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import http.client
@@ -16,8 +17,10 @@ from urllib.parse import urlsplit
 import pytest
 
 from aggregator.model.errors import InputError
+from aggregator.service.events import KINDS, Broker, Listener
 from aggregator.service.webhooks import check_webhook_url, sign, wait_after
 from aggregator.store import Home
+from aggregator.store.asynchronous import AsyncStore
 from tests.aggregator.service.serving import Running, serving, settings
 
 
@@ -77,6 +80,26 @@ def test_a_listener_that_comes_back_misses_nothing(home: Home, nowhere: str) -> 
             stream.readline()
             tell(running, 14)
             assert take(stream, 1) == [(5, 14)]
+
+
+async def test_an_event_before_the_first_round_is_not_passed_over(home: Home) -> None:
+    """A listener that came early and an event that came before the broker ever looked."""
+    home.prepare()
+    store = await AsyncStore.open(f"sqlite+aiosqlite:///{home.database}", "here")
+    broker = Broker(store)
+    await broker.begin()
+    stream = broker.follow(Listener(frozenset(KINDS), None), 0, once=False, idle_s=0.01)
+    assert await anext(stream) == b""
+    await store.write(lambda records: records.add_event("health", None, "{}", 1))
+    handing_on = asyncio.create_task(broker.run())
+    async with asyncio.timeout(10):
+        while not (encoded := await anext(stream)):
+            continue
+    assert encoded.startswith(b"id: 1\n")
+    handing_on.cancel()
+    await stream.aclose()
+    await asyncio.gather(handing_on, return_exceptions=True)
+    await store.close()
 
 
 def test_events_outlive_the_process(home: Home, nowhere: str) -> None:

@@ -10,8 +10,10 @@ import pytest
 from aggregator.service.attestor import coverage
 from aggregator.service.http.app import HANDLERS
 from aggregator.service.http.operations import operations
+from aggregator.store import new_holder_key, write_secret
 from aggregator.store.archive import ChainNodes
 from circuits.bundle import bundle_json
+from circuits.hashing import account_id
 from tests.aggregator.service.scene import AMOUNT, ATTESTORS, REGISTRY, VENUE, bundle, snapshot
 from tests.aggregator.service.serving import Running
 from tests.aggregator.service.stored import CHAINS, Stored
@@ -289,6 +291,17 @@ def test_accounts_are_made_once_and_linked_by_a_signature(running: Running) -> N
         owner.address.lower()
     ]
     running.get("/v1/accounts/linked/links/message").refused(400, "invalid-input", "missing")
+
+
+def test_a_key_that_a_cut_off_request_left_is_used(running: Running, stored: Stored) -> None:
+    left = stored.home.keys / "left.key"
+    key = new_holder_key()
+    write_secret(left, key)
+    made = running.post("/v1/accounts", {"name": "left"}).data
+    assert int(made["accountId"], 16) == account_id(key, 0)
+    (stored.home.keys / "broken.key").write_text("precious")
+    running.post("/v1/accounts", {"name": "broken"}).refused(503, "invalid-key", "open to other users")
+    assert (stored.home.keys / "broken.key").read_text() == "precious"
 
 
 def test_what_is_not_set_up_says_so(running: Running, stored: Stored) -> None:
