@@ -93,9 +93,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--circuit", choices=sorted(SIZES), default="solvency-16")
     parser.add_argument("--snarkjs", action="store_true", help="also have snarkjs check the files")
+    parser.add_argument("--note", help="kept with the figures, such as what else the machine was doing")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="counterfoil-interop-") as folder:
         figures = measure(options.circuit, options.snarkjs, Path(folder))
+    if options.note:
+        figures["note"] = options.note
     kept = RESULTS / "interop.json"
     circuits = json.loads(kept.read_text())["circuits"] if kept.exists() else {}
     write("interop", {"circuits": circuits | {options.circuit: figures}})
