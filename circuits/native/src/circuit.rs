@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use crate::error::Result;
 use crate::invalid;
-use crate::matrix::{self, Matrix};
+use crate::matrix::{self, LastDot, Matrix};
 use crate::program::{self, Forced, Op};
 
 /// Groth16 over BN254 needs a doubled domain inside the 2^28 roots of unity.
@@ -168,7 +168,9 @@ impl Circuit {
 
     /// Whether one row is satisfied.
     fn holds(&self, row: usize, z: &[Fr]) -> bool {
-        let side = |matrix: &Matrix| matrix.dot(row, &self.coefs, z);
-        side(&self.a) * side(&self.b) == side(&self.c)
+        let mut last = LastDot::default();
+        let a = last.dot(self.a.row(row), &self.coefs, z);
+        let b = last.dot(self.b.row(row), &self.coefs, z);
+        a * b == self.c.dot(row, &self.coefs, z)
     }
 }

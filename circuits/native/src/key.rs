@@ -17,10 +17,11 @@ use crate::error::{Error, Result};
 use crate::fft::Quotient;
 use crate::field;
 use crate::invalid;
-use crate::matrix::Matrix;
+use crate::matrix::{Matrix, LONG};
 use crate::points::{G1_BYTES, G2_BYTES};
 use crate::random;
 use crate::verify::VerifyingKey;
+use crate::wide::Wide;
 use crate::zkey::{self, Header};
 
 /// Terms per parallel task, about.
@@ -298,6 +299,8 @@ fn check_terms(terms: &[u8], header: &Header, label: &str) -> Result<Vec<Part>> 
     Ok(parts)
 }
 
+/// Adds the terms into their rows. Consecutive terms of one side of one row are a run; a run with the same wires and
+/// coefficients as the last long one, which the rows of an S-box have, has its sum.
 fn evaluate_part(
     first_row: usize,
     terms: &[u8],
@@ -306,26 +309,52 @@ fn evaluate_part(
     a: &mut [Fr],
     b: &mut [Fr],
 ) {
-    let one = (zkey::montgomery_factor()).0;
-    let minus_one = (-zkey::montgomery_factor()).0;
-    for term in terms.chunks_exact(zkey::COEFFICIENT_BYTES) {
-        let row = word(term, 4) as usize - first_row;
-        let wire = word(term, 8) as usize;
-        let out = if word(term, 0) == 0 {
+    let (terms, _) = terms.as_chunks::<{ zkey::COEFFICIENT_BYTES }>();
+    let mut last: (&[[u8; zkey::COEFFICIENT_BYTES]], Fr) = (&[], Fr::zero());
+    for run in terms.chunk_by(|left, right| left[..8] == right[..8]) {
+        let row = word(&run[0], 4) as usize - first_row;
+        let out = if word(&run[0], 0) == 0 {
             &mut a[row]
         } else {
             &mut b[row]
         };
+        if run.len() < LONG {
+            *out += run_sum(run, z, scalars);
+            continue;
+        }
+        let same = last.0.len() == run.len() && last.0.iter().zip(run).all(|(l, r)| l[8..] == r[8..]);
+        if !same {
+            last = (run, run_sum(run, z, scalars));
+        }
+        *out += last.1;
+    }
+}
+
+/// The sum over one run.
+fn run_sum(run: &[[u8; zkey::COEFFICIENT_BYTES]], z: &[Fr], scalars: &[BigInt<4>]) -> Fr {
+    let one = zkey::montgomery_factor().0;
+    let minus_one = (-zkey::montgomery_factor()).0;
+    let mut sum = Fr::zero();
+    let mut products = Wide::default();
+    for term in run {
+        let wire = word(term, 8) as usize;
         let Some(stored) = field::limbs(&term[12..]) else {
             continue;
         };
         if stored == one {
-            *out += &z[wire];
+            sum += &z[wire];
         } else if stored == minus_one {
-            *out -= &z[wire];
-        } else {
+            sum -= &z[wire];
+        } else if run.len() < LONG {
             // (c 2^256) (z 2^-256)
-            *out += Fr::new_unchecked(stored) * Fr::new_unchecked(scalars[wire]);
+            sum += Fr::new_unchecked(stored) * Fr::new_unchecked(scalars[wire]);
+        } else {
+            products.add_product(&stored, &scalars[wire]);
         }
+    }
+    if run.len() < LONG {
+        sum
+    } else {
+        sum + products.reduced()
     }
 }

@@ -44,5 +44,6 @@ pub mod random;
 pub mod setup;
 pub mod transcript;
 pub mod verify;
+mod wide;
 pub mod wtns;
 pub mod zkey;

@@ -5,6 +5,7 @@ use ark_ff::{AdditiveGroup, Field};
 
 use crate::error::Result;
 use crate::invalid;
+use crate::wide::Wide;
 
 /// Positions of 1 and -1 in every coefficient table; both are added instead of multiplied.
 pub const ONE: u32 = 0;
@@ -105,16 +106,53 @@ impl Matrix {
     /// <row, values>.
     #[inline]
     pub fn dot(&self, row: usize, coefs: &[Fr], values: &[Fr]) -> Fr {
-        let mut sum = Fr::ZERO;
-        for term in self.row(row) {
-            let value = &values[term.wire as usize];
-            match term.coef {
-                ONE => sum += value,
-                MINUS_ONE => sum -= value,
-                coef => sum += coefs[coef as usize] * value,
-            }
+        dot(self.row(row), coefs, values)
+    }
+}
+
+/// Terms from which on a sum of products is reduced once, at the end.
+pub const LONG: usize = 4;
+
+/// The sum of coefficient times value over the terms.
+#[inline]
+pub fn dot(terms: &[Term], coefs: &[Fr], values: &[Fr]) -> Fr {
+    let mut sum = Fr::ZERO;
+    let mut products = Wide::default();
+    for term in terms {
+        let value = &values[term.wire as usize];
+        match term.coef {
+            ONE => sum += value,
+            MINUS_ONE => sum -= value,
+            coef if terms.len() < LONG => sum += coefs[coef as usize] * value,
+            coef => products.add_product(&coefs[coef as usize].0, &value.0),
         }
+    }
+    if terms.len() < LONG {
         sum
+    } else {
+        sum + products.reduced()
+    }
+}
+
+/// Remembers the last long combination: rows of a power of a sum, as an S-box has them, use one several times.
+#[derive(Default)]
+pub struct LastDot<'a> {
+    terms: &'a [Term],
+    value: Fr,
+}
+
+impl<'a> LastDot<'a> {
+    /// As `dot`. The values of wires may not change between calls.
+    #[inline]
+    pub fn dot(&mut self, terms: &'a [Term], coefs: &[Fr], values: &[Fr]) -> Fr {
+        if terms.len() < LONG {
+            return dot(terms, coefs, values);
+        }
+        if self.terms != terms {
+            self.value = dot(terms, coefs, values);
+            self.terms = terms;
+        }
+        self.value
     }
 }
 

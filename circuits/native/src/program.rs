@@ -9,7 +9,7 @@ use ark_ff::{AdditiveGroup, BigInteger, Field, PrimeField};
 use crate::circuit::Circuit;
 use crate::error::Result;
 use crate::invalid;
-use crate::matrix::{Matrix, ONE};
+use crate::matrix::{LastDot, Matrix, ONE};
 
 const MUL: u32 = 1;
 const BITS: u32 = 2;
@@ -145,6 +145,11 @@ pub fn run(circuit: &Circuit, ops: &[Op], inputs: &[Fr], forced: Option<&Forced>
     z.push(Fr::ONE);
     z.extend_from_slice(inputs);
     let dot = |matrix: &Matrix, row: u32, z: &[Fr]| matrix.dot(row as usize, &circuit.coefs, z);
+    let mut last = LastDot::default();
+    let mut product = |row: u32, z: &[Fr]| {
+        let a = last.dot(circuit.a.row(row as usize), &circuit.coefs, z);
+        a * last.dot(circuit.b.row(row as usize), &circuit.coefs, z)
+    };
     let put = |z: &mut Vec<Fr>, honest: Fr| {
         let own = forced.and_then(|values| values.get(&(z.len() as u32)));
         z.push(own.copied().unwrap_or(honest));
@@ -153,8 +158,8 @@ pub fn run(circuit: &Circuit, ops: &[Op], inputs: &[Fr], forced: Option<&Forced>
         match *op {
             Op::Mul { row, count, .. } => {
                 for line in row..row + count {
-                    let product = dot(&circuit.a, line, &z) * dot(&circuit.b, line, &z);
-                    put(&mut z, product);
+                    let value = product(line, &z);
+                    put(&mut z, value);
                 }
             }
             Op::Bits { h, count, .. } => {
@@ -167,11 +172,11 @@ pub fn run(circuit: &Circuit, ops: &[Op], inputs: &[Fr], forced: Option<&Forced>
                 }
             }
             Op::Solve { row, .. } => {
-                let product = dot(&circuit.a, row, &z) * dot(&circuit.b, row, &z);
+                let whole = product(row, &z);
                 z.push(Fr::ZERO);
                 let rest = dot(&circuit.c, row, &z);
                 z.pop();
-                put(&mut z, product - rest);
+                put(&mut z, whole - rest);
             }
             Op::Lin { h, .. } => {
                 let value = dot(&circuit.h, h, &z);
