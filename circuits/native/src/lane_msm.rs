@@ -20,8 +20,8 @@ use crate::points::Point;
 const MAX_WINDOW: usize = 15;
 /// Cost of adding one bucket into the weighted sum, in additions of points.
 const BUCKET_COST: usize = 3;
-/// Entries whose rounds are done together, at least.
-const RUN: usize = 1 << 13;
+/// Entries whose rounds are done together, at least, in G1; in G2 half as many take the same space.
+const RUN: usize = 1 << 15;
 const POINTS_PER_TASK: usize = 1 << 12;
 
 /// Points with the magnitudes of their scalars, longest first. A marked point is to be negated.
@@ -190,7 +190,7 @@ where
     while first < n_buckets {
         let mut end = first;
         round.begin();
-        while end < n_buckets && (starts[end] - starts[first]) < RUN as u32 {
+        while end < n_buckets && (starts[end] - starts[first]) < (RUN / D) as u32 {
             let entries = &entries[starts[end] as usize..starts[end + 1] as usize];
             if let [only] = entries {
                 sums[end] = points[(only & !NEGATED) as usize].signed(*only);
@@ -371,7 +371,7 @@ mod tests {
                 agrees::<g1::Config, 1>(count, 5);
                 agrees::<g1::Config, 1>(count, 200);
             }
-            agrees::<g1::Config, 1>(20_000, 500);
+            agrees::<g1::Config, 1>(40_000, 500);
             agrees::<g2::Config, 2>(2, 3);
             agrees::<g2::Config, 2>(700, 100);
         }

@@ -13,8 +13,8 @@ use crate::lanes::*;
 
 /// Independent chains of products, so that one does not wait for another.
 const CHAINS: usize = 4;
-/// Additions that share an inversion.
-pub const BATCH: usize = 2048;
+/// Additions that share an inversion, in G1; in G2 half as many take the same space.
+const BATCH: usize = 4096;
 /// Jobs ahead of which points are fetched into the cache.
 const AHEAD: usize = 3 * LANES;
 
@@ -105,8 +105,8 @@ pub struct Adder<const D: usize> {
 impl<const D: usize> Default for Adder<D> {
     fn default() -> Self {
         Adder {
-            denominators: Vec::with_capacity(BATCH / LANES),
-            before: Vec::with_capacity(BATCH / LANES),
+            denominators: Vec::with_capacity(BATCH / D / LANES),
+            before: Vec::with_capacity(BATCH / D / LANES),
         }
     }
 }
@@ -119,7 +119,7 @@ impl<const D: usize> Adder<D> {
     where
         P::BaseField: Field<BasePrimeField = Fq>,
     {
-        for batch in jobs.chunks(BATCH) {
+        for batch in jobs.chunks(BATCH / D) {
             // SAFETY: this module is reached only through `lane_msm`, which has asked for the instructions.
             unsafe { self.batch::<P>(source, batch, out) }
         }
