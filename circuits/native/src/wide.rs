@@ -76,7 +76,7 @@ fn multiply_add(sum: u64, x: u64, y: u64, carry: u64) -> (u64, u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ark_ff::{AdditiveGroup, UniformRand};
+    use ark_ff::{AdditiveGroup, Field, UniformRand};
 
     #[test]
     fn equals_the_sum_of_products() {
@@ -101,6 +101,6 @@ mod tests {
         (0..50).for_each(|_| wide.add_product(&largest, &largest));
         let value = Fr::from_le_bytes_mod_order(&[0xff; 32]);
         let inverse = Fr::new_unchecked(BigInt::one());
-        assert_eq!(wide.reduced(), value * value * Fr::from(50u64) * inverse);
+        assert_eq!(wide.reduced(), value * value * Fr::from(50u64) * inverse.square());
     }
 }
