@@ -70,8 +70,12 @@ def hedge_plan(policy: Policy, positions: Mapping[int, int], rules: HedgeRules =
         )
     limit = None if rules.limit_e20 is None else rules.limit_e20 / _VALUE
     wanted = least_requirement(policy, account.im, traded, account.cash, rules.costs.ppm, limit)
+    if wanted is None:
+        return account.nothing(
+            "The search finds no solution for these amounts; name fewer instruments or set a limit."
+        )
     search = _Search(account, {one.id: one for one in traded}, rules)
-    found = search.best({i: _towards_zero(units, rules.lot_e8) for i, units in wanted.items()})
+    found = search.best({i: _towards_zero(units, rules.lot_e8) for i, units in wanted.items() if units})
     if not found:
         names = listed([one.symbol for one in traded])
         return account.nothing(
@@ -129,8 +133,7 @@ class _Search:
 
     def best(self, wanted: Mapping[int, int]) -> dict[int, int]:
         """The trades near `wanted` without one that does not pay; empty when none do."""
-        trades = {i: quantity for i, quantity in sorted(wanted.items()) if quantity}
-        trades = self._pruned(self._refined(self._shrunk(trades)))
+        trades = self._pruned(self._refined(self._shrunk(dict(sorted(wanted.items())))))
         gained = self.excess(trades)
         return trades if gained is not None and gained > self.account.im.excess_e6 else {}
 
@@ -141,6 +144,7 @@ class _Search:
     def after(self, trades: Mapping[int, int]) -> dict[int, int] | None:
         """All quantities after the trades; None beyond the limit or a bound of the policy."""
         cash = self.account.cash
+        trades = {i: quantity for i, quantity in trades.items() if quantity}
         values = [abs(quantity) * self.traded[i].mark_e12 for i, quantity in trades.items()]
         limit = self.rules.limit_e20
         if cash is None or (limit is not None and sum(values) > limit):
@@ -160,9 +164,8 @@ class _Search:
     def _shrunk(self, trades: dict[int, int]) -> dict[int, int]:
         """The trades cut by halves until they may be made: rounding can leave them a lot beyond a bound."""
         lot = self.rules.lot_e8
-        while trades and self.excess(trades) is None:
+        while any(trades.values()) and self.excess(trades) is None:
             trades = {i: (q // lot // 2 if q > 0 else -(-q // lot // 2)) * lot for i, q in trades.items()}
-            trades = {i: quantity for i, quantity in trades.items() if quantity}
         return trades
 
     def _refined(self, trades: dict[int, int]) -> dict[int, int]:

@@ -30,6 +30,9 @@ _E20: Final = 10.0**20
 _E26: Final = 10.0**26
 _LARGEST: Final = 1e12
 
+_Trade = tuple[Instrument, float, dict[int, float]]
+"""An instrument, units of it per unit of its variables, and its variables with their signs: bought, sold."""
+
 
 class _Program:
     """A linear program that grows by columns and rows; money in units of `scale` USD."""
@@ -69,41 +72,56 @@ def least_requirement(
     cash: Instrument,
     ppm: int,
     limit_usd: float | None,
-) -> dict[int, float]:
+) -> dict[int, float] | None:
     """Signed quantities in whole units by instrument id that make IM requirement and trading cost least together.
 
     im: the account at IM; traded: derivatives with a mark above zero; ppm: cost in 1e-6 of the notional; limit_usd: the
-    most notional, None for the policy's own bounds. Empty when the solver finds nothing.
+    most notional, None for the policy's own bounds. None when the solver finds no solution.
     """
     held = {p.instrument.id: p.quantity_e8 for p in im.positions}
-    scale = max(1.0, *(abs(pnl) / _E20 for one in im.classes for pnl in one.pnl_e20))
+    scale = max([1.0, *(abs(pnl) / _E20 for one in im.classes for pnl in one.pnl_e20)])
     rate = ppm / RATE_SCALE
     program = _Program()
-    trades: list[tuple[Instrument, dict[int, float]]] = []
+    trades: list[_Trade] = []
     for one in traded:
-        room = [(one.max_quantity_e8 - sign * held.get(one.id, 0)) * one.mark_e12 / _E20 for sign in (1, -1)]
-        buy, sell = (program.column(rate + IDLE_RATE, min(max(0.0, r) / scale, _LARGEST)) for r in room)
-        trades.append((one, {buy: 1.0, sell: -1.0}))
+        size = _size(one) / PRICE_SCALE
+        mark = one.mark_e12 / PRICE_SCALE / size
+        room = [
+            (one.max_quantity_e8 - sign * held.get(one.id, 0)) / QUANTITY_SCALE * size for sign in (1, -1)
+        ]
+        buy, sell = (
+            program.column((rate + IDLE_RATE) * mark, min(max(0.0, r) / scale, _LARGEST)) for r in room
+        )
+        trades.append((one, 1.0 / size, {buy: 1.0, sell: -1.0}))
     if limit_usd is not None:
-        every = {column: 1.0 for _, pair in trades for column in pair}
-        program.at_most(every, limit_usd / scale)
-    for one, pair in trades:
-        per_usd = {column: sign / (one.mark_e12 / PRICE_SCALE) for column, sign in pair.items()}
-        _addon(program, one.addon_im, held.get(one.id, 0) / QUANTITY_SCALE / scale, per_usd)
-    spent = {column: -sign - rate for _, pair in trades for column, sign in pair.items()}
+        notional = {c: one.mark_e12 / PRICE_SCALE * per for one, per, pair in trades for c in pair}
+        program.at_most(notional, limit_usd / scale)
+    for one, per, pair in trades:
+        units = {column: sign * per for column, sign in pair.items()}
+        _addon(program, one.addon_im, held.get(one.id, 0) / QUANTITY_SCALE / scale, units)
+    spent = {
+        column: (-sign - rate) * per * one.mark_e12 / PRICE_SCALE
+        for one, per, pair in trades
+        for column, sign in pair.items()
+    }
     _addon(program, cash.addon_im, held.get(cash.id, 0) / QUANTITY_SCALE / scale, spent)
     _contingencies(program, policy, im, trades, scale)
     risks = _scan_risks(program, im, trades, scale)
     total = program.column(policy.scan_factor_im_e6 / RATE_SCALE)
     solution = _with_cuts(program, policy, risks, total)
     if solution is None:
-        return {}
+        return None
     return {
-        one.id: sum(sign * float(solution[column]) for column, sign in pair.items())
-        * scale
-        / (one.mark_e12 / PRICE_SCALE)
-        for one, pair in trades
+        one.id: sum(sign * float(solution[column]) for column, sign in pair.items()) * scale * per
+        for one, per, pair in trades
     }
+
+
+def _size(one: Instrument) -> int:
+    """What one unit can change the account by, in 1e-12 USD: a variable is counted in it, for well-scaled numbers."""
+    return max(
+        one.mark_e12, one.addon_im.long_e12, one.addon_im.short_e12, *(abs(risk) for risk in one.risk_e12)
+    )
 
 
 def _addon(program: _Program, addon: Addon, held: float, quantity: Mapping[int, float]) -> None:
@@ -121,19 +139,19 @@ def _contingencies(
     program: _Program,
     policy: Policy,
     im: Evaluation,
-    trades: Sequence[tuple[Instrument, dict[int, float]]],
+    trades: Sequence[_Trade],
     scale: float,
 ) -> None:
     """The contingency of every group that a trade touches."""
     nets = {group.group_id: group.net_e14 for group in im.groups}
-    for group_id in sorted({one.group_id for one, _ in trades if one.group_id and one.unit_e6}):
+    for group_id in sorted({one.group_id for one, _, _ in trades if one.group_id and one.unit_e6}):
         charge = program.column(1.0)
         for line in policy.group_by_id[group_id].lines_im:
             row = {charge: -1.0}
-            for one, pair in trades:
+            for one, per, pair in trades:
                 if one.group_id == group_id:
-                    per_usd = one.unit_e6 / RATE_SCALE * line.slope_e12 / one.mark_e12
-                    row |= {column: sign * per_usd for column, sign in pair.items()}
+                    rise = one.unit_e6 / RATE_SCALE * line.slope_e12 / PRICE_SCALE * per
+                    row |= {column: sign * rise for column, sign in pair.items()}
             height = line.slope_e12 * nets.get(group_id, 0) / _E26 + line.intercept_e26 / _E26
             program.at_most(row, -height / scale)
 
@@ -141,7 +159,7 @@ def _contingencies(
 def _scan_risks(
     program: _Program,
     im: Evaluation,
-    trades: Sequence[tuple[Instrument, dict[int, float]]],
+    trades: Sequence[_Trade],
     scale: float,
 ) -> list[int]:
     """The column of every class's scan risk."""
@@ -149,12 +167,12 @@ def _scan_risks(
     for one in im.classes:
         risk = program.column(0.0)
         columns.append(risk)
-        inside = [(i, pair) for i, pair in trades if i.class_id == one.class_id]
+        inside = [trade for trade in trades if trade[0].class_id == one.class_id]
         for s in range(SCENARIOS):
             row = {risk: -1.0}
-            for instrument, pair in inside:
-                per_usd = instrument.risk_e12[s] / instrument.mark_e12
-                row |= {column: -sign * per_usd for column, sign in pair.items()}
+            for instrument, per, pair in inside:
+                gain = instrument.risk_e12[s] / PRICE_SCALE * per
+                row |= {column: -sign * gain for column, sign in pair.items()}
             program.at_most(row, one.pnl_e20[s] / _E20 / scale)
     return columns
 
