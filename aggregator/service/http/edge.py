@@ -8,13 +8,13 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Awaitable, Callable
 from typing import Final
 
 from aiohttp import web
 
 from aggregator.model.errors import CounterfoilError
 from aggregator.service.http.guard import CALLER, admit, allowed_origin, check_origin
+from aggregator.service.http.idempotency import Next, replayed
 from aggregator.service.http.operations import Operation, operation_of
 from aggregator.service.http.problems import (
     RefusalError,
@@ -40,7 +40,6 @@ SECURITY_HEADERS: Final = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
-Next = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @web.middleware
@@ -78,6 +77,8 @@ async def _answer(
         if operation is not None and operation.streams:
             return await handler(request)
         async with asyncio.timeout(service.settings.number("http", "timeout_s")):
+            if operation is not None and request.method == "POST":
+                return await replayed(service, request, handler)
             return await handler(request)
     except CounterfoilError as error:
         return problem_response(problem_of(error), request[REQUEST_ID])

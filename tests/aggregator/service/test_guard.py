@@ -178,6 +178,18 @@ def test_the_same_key_and_body_get_the_same_answer(running: Running) -> None:
     assert [a["name"] for a in running.get("/v1/accounts").data["items"]].count("once") == 1
 
 
+def test_an_answer_without_effect_is_repeated_too(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = "/v1/accounts/main/what-if"
+    body: dict[str, object] = {"changes": []}
+    first = running.post(path, body, Idempotency_Key="w-1")
+    assert first.status == 200
+    then = running.service.clock
+    monkeypatch.setattr(running.service, "clock", lambda: then() + 10_000)
+    assert running.post(path, body, Idempotency_Key="w-1").body == first.body
+    running.post(path, body, Idempotency_Key="w-2").refused(422, "expired")
+    running.post(path, {}, Idempotency_Key="w-1").refused(409, "conflict", "another request")
+
+
 def test_a_refused_request_may_be_asked_again(running: Running) -> None:
     running.post("/v1/accounts", {"name": "Bad"}, Idempotency_Key="k-3").refused(400, "invalid-input")
     assert running.post("/v1/accounts", {"name": "good"}, Idempotency_Key="k-3").status == 201
