@@ -252,9 +252,9 @@ def _bundle_entry(stored: StoredBundle, now: int) -> dict[str, object]:
         "level": bundle.level.name,
         "venue": context.venue,
         "registry": f"eip155:{context.chain_id}:{context.registry}",
-        "cutTime": context.cut_time,
         "expiry": context.expiry,
         "expired": context.expiry < now,
+        **provenance.of_blocks(bundle.anchors, context.cut_time),
     }
 
 
