@@ -22,6 +22,7 @@ from aggregator.service.http.operations import BY_ROUTE, Handler, add_routes
 from aggregator.service.http.problems import problem_of
 from aggregator.service.http.service import SERVICE, Service
 from aggregator.service.jobs import JobRunner
+from aggregator.service.moving import read_replays
 from aggregator.service.networks import chosen_networks
 from aggregator.service.settings import ServiceSettings, check_settings
 from aggregator.service.webhooks import Deliverer
@@ -101,6 +102,7 @@ async def open_service(settings: ServiceSettings, home: Home) -> AsyncIterator[S
     home.prepare()
     url, where = store_url(settings, home, os.environ)
     networks = chosen_networks(settings.texts("data", "networks"))
+    read_replays(settings.text("data", "stress"))
     store = await AsyncStore.open(url, where)
     threads = ThreadPoolExecutor(settings.number("workers", "threads"), thread_name_prefix="compute")
     try:

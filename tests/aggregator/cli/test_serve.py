@@ -45,6 +45,8 @@ def test_what_would_be_open_or_is_taken_is_refused(
         result = invoke("serve", "--port", port, "--without-keys", *networks)
         assert (result.code, "cannot listen" in result.err) == (2, True)
     config = tmp_path / "service.toml"
+    config.write_text('[data]\nstress = "none.toml"\n')
+    invoke("serve", "--config", config, *networks).refused(2, "stress replays", "none.toml")
     config.write_text("[http]\nprot = 1\n")
     invoke("serve", "--config", config).refused(2, "no setting http.prot")
     invoke("serve", "--config", config, "key", "list").refused(2, "no setting http.prot")
