@@ -73,6 +73,21 @@ class Case:
         return positions_by_id(self.policy, self.accepted)
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A stored snapshot and policy, each parsed when it was known; else the snapshot's document beside `row`."""
+
+    row: SnapshotRow
+    snapshot: Snapshot | bytes
+    stored: StoredPolicy
+    policy: Policy | None
+
+    @property
+    def known(self) -> bool:
+        """Whether nothing is left to parse."""
+        return isinstance(self.snapshot, Snapshot) and self.policy is not None
+
+
 class Library:
     """Parses each stored document once."""
 
@@ -89,12 +104,22 @@ class Library:
         """The snapshot of an id."""
         return self._snapshots.made(key, lambda: parse_snapshot(records.snapshot(key).document))
 
-    def case(self, records: AllRecords, account: str, snapshot: str | None, policy: str | None) -> Case:
-        """An account's snapshot (its newest unless named) beside a policy (the newest unless named).
+    def find(self, records: AllRecords, account: str, snapshot: str | None, policy: str | None) -> Found:
+        """An account's snapshot (its newest unless named) and a policy (the newest unless named), as they are stored.
 
-        Raises NotFoundError.
+        Documents that were parsed before are not read again. Raises NotFoundError.
         """
         records.account(account)
         row = records.snapshot_row(account, snapshot)
-        stored = records.find_policy(policy)
-        return Case(row, self.snapshot(row.id, records), stored, self.policy(stored))
+        stored = records.find_policy(policy, document=False)
+        parsed = self._policies.get(stored.id)
+        if parsed is None:
+            stored = records.find_policy(stored.id)
+        return Found(row, self._snapshots.get(row.id) or records.snapshot(row.id).document, stored, parsed)
+
+    def case(self, found: Found) -> Case:
+        """The case of what was found; unless it is `known` this parses, which may take a while."""
+        snapshot, policy = found.snapshot, found.policy
+        if isinstance(snapshot, bytes):
+            snapshot = self._snapshots.put(found.row.id, parse_snapshot(snapshot))
+        return Case(found.row, snapshot, found.stored, policy or self.policy(found.stored))

@@ -6,6 +6,7 @@ when the store has none.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -61,7 +62,7 @@ class Desks:
                 f"what policy {key} was built from is not kept here, so its market cannot be moved; "
                 "build it here: counterfoil policy build"
             )
-        found.check_are_of(case.policy)
+        await asyncio.to_thread(found.check_are_of, case.policy)
         return self._inputs.put(key, found)
 
     def desk(self, case: Case, inputs: PolicyInputs, positions: Mapping[str, int] | None = None) -> Desk:

@@ -73,10 +73,14 @@ class ListingRecords(Connected):
         """Policies stored before the one numbered `before`."""
         return [_policy(row) for row in self._page(schema.policies, before, limit)]
 
-    def find_policy(self, key: str | None) -> StoredPolicy:
-        """The policy of an id, or the newest of a name, or the newest of all; raises NotFoundError."""
+    def find_policy(self, key: str | None, *, document: bool = True) -> StoredPolicy:
+        """The policy of an id, or the newest of a name, or the newest of all; raises NotFoundError.
+
+        Without `document` that is empty: it may be megabytes that the caller has already.
+        """
         table = schema.policies
-        query = sa.select(table).order_by(table.c.number.desc()).limit(1)
+        columns = [c for c in table.c if document or c.name != "document"]
+        query = sa.select(*columns).order_by(table.c.number.desc()).limit(1)
         if key is not None:
             query = query.where(table.c.id == key if key.startswith("0x") else table.c.name == key)
         row = self._row(query)
@@ -137,7 +141,7 @@ class ListingRecords(Connected):
 
 
 def _policy(row: sa.RowMapping) -> StoredPolicy:
-    return StoredPolicy(**{**row, "document": row["document"].encode()})
+    return StoredPolicy(**{**row, "document": row.get("document", "").encode()})
 
 
 def _bundle(row: sa.RowMapping) -> StoredBundle:

@@ -50,7 +50,9 @@ DETAILS: Final = ("summary", "full")
 
 async def read_case(service: Service, account: str, snapshot: str | None, policy: str | None) -> Case:
     """The snapshot and policy a request names, or the newest; raises NotFoundError."""
-    return await service.store.read(lambda r: service.library.case(r, account, snapshot, policy))
+    library = service.library
+    found = await service.store.read(lambda records: library.find(records, account, snapshot, policy))
+    return library.case(found) if found.known else await service.compute(lambda: library.case(found))
 
 
 async def get_health(service: Service, request: web.Request) -> web.Response:

@@ -21,6 +21,7 @@ from aggregator.service.background import (
     routines_of,
 )
 from aggregator.service.history import keep_valuation, value_case
+from aggregator.service.http.health import read_case
 from aggregator.service.http.service import Service
 from aggregator.service.jobs import new_job_id
 from aggregator.store import Home, Link
@@ -135,11 +136,7 @@ def test_a_margin_call_is_told_when_health_falls_and_not_again(own: Stored) -> N
 
 def test_an_incomplete_snapshot_is_kept_without_a_value(running: Running, stored: Stored) -> None:
     def case(snapshot: str) -> object:
-        return running.run(
-            running.service.store.read(
-                lambda r: running.service.library.case(r, "main", snapshot, stored.policy)
-            )
-        )
+        return running.run(read_case(running.service, "main", snapshot, stored.policy))
 
     valuation, health = value_case(case(stored.incomplete), NOW)  # type: ignore[arg-type]
     assert (health, json.loads(valuation.document)["summary"]) == (None, None)
