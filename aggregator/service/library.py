@@ -100,6 +100,12 @@ class Library:
         """The policy of a stored document, checked against W1-W7 once."""
         return self._policies.made(stored.id, lambda: parse_policy(stored.document))
 
+    def find_policy(self, records: AllRecords, key: str) -> tuple[StoredPolicy, Policy]:
+        """The policy of an id or a name; its document is only read when it is not known. Raises NotFoundError."""
+        stored = records.find_policy(key, document=False)
+        parsed = self._policies.get(stored.id)
+        return stored, self.policy(records.find_policy(stored.id)) if parsed is None else parsed
+
     def snapshot(self, key: str, records: AllRecords) -> Snapshot:
         """The snapshot of an id."""
         return self._snapshots.made(key, lambda: parse_snapshot(records.snapshot(key).document))

@@ -10,7 +10,7 @@ from aiohttp import web
 from aggregator.fixed import format_decimal
 from aggregator.model.anchors import Trust, parse_chain_id
 from aggregator.model.errors import CounterfoilError, InputError
-from aggregator.model.policy import Level
+from aggregator.model.policy import Level, Policy
 from aggregator.model.strictjson import JsonObject, canonical_json
 from aggregator.policy import policy_json
 from aggregator.service import provenance
@@ -160,8 +160,8 @@ async def _rules(service: Service, value: object) -> VenueRules:
         fields.fail("policies", f"names more than {MOST_LISTED}; name fewer")
 
     def policies(records: AllRecords) -> dict[int, PolicyHeader]:
-        found = (records.find_policy(name) for name in names)
-        return {int(one.root, 16): _header(service, one) for one in found}
+        found = (service.library.find_policy(records, name) for name in names)
+        return {int(stored.root, 16): _header(policy) for stored, policy in found}
 
     return VenueRules(
         venue=parse_address(fields.text("venue")),
@@ -205,8 +205,7 @@ def _words(fields: JsonObject, name: str) -> tuple[str, ...]:
     return words
 
 
-def _header(service: Service, stored: StoredPolicy) -> PolicyHeader:
-    policy = service.library.policy(stored)
+def _header(policy: Policy) -> PolicyHeader:
     return PolicyHeader(policy.name, policy.publisher, policy.epoch, policy.as_of, policy.expires)
 
 
