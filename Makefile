@@ -31,7 +31,8 @@ setup: $(STAMPS)/package $(CONTRACTS)/node_modules/.stamp $(NODE_TESTS:=/node_mo
 demo: $(STAMPS)/package $(CONTRACTS)/node_modules/.stamp ## the main job on three local chains
 	@$(BIN)/counterfoil demo
 
-test: setup ## all tests
+test: setup ## all tests, of the Rust core and of Python
+	@cargo test --quiet --release --workspace
 	@$(BIN)/python -m pytest
 
 lint: $(STAMPS)/package ## formatting, lints and types of the Python and Rust code

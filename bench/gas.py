@@ -28,7 +28,7 @@ async def measure() -> dict[str, Any]:
         base = 21_000 + sum(4 if byte == 0 else 16 for byte in verify)
         figures: dict[str, Any] = {"verify": {"transaction": used, "execution": used - base}}
         first = await world.submit(submission)
-        three = attested(submission_of(await scene.bundle(venue, 1001 * USD)), world.attestors)
+        three = attested(submission_of(await scene.bundle(venue, 1001 * USD, 700)), world.attestors)
         figures["submit"] = {
             "firstOfAccount2Attestors": first.gas,
             "next3Attestors": (await world.submit(three)).gas,

@@ -65,14 +65,14 @@ class Scene:
         await world.send(set_coverage_call(bytes.fromhex(COVERAGE[2:]), True))
         return scene
 
-    async def bundle(self, venue: str, amount_e6: int) -> Bundle:
+    async def bundle(self, venue: str, amount_e6: int, lifetime_s: int = 600) -> Bundle:
         now = await self.world.now()
         anchor = BlockAnchor(
             eip155(101), 1, "0x" + "01" * 32, "0x" + "02" * 32, now - 20, Finality.LATEST, Trust.SINGLE_RPC
         )
         anchors = (anchor,)
         context = Context(
-            101, self.world.registry.lower(), venue.lower(), now + 600, anchors_hash(anchors), now - 10
+            101, self.world.registry.lower(), venue.lower(), now + lifetime_s, anchors_hash(anchors), now - 10
         )
         circuit = ready(size_for(self.evaluation).name)
         key = ensure_dev_key(circuit)
