@@ -126,6 +126,37 @@ def test_stress_replays_say_what_made_the_loss(page: Page) -> None:
     expect(row).to_contain_text("By factor")
 
 
+def test_plans_show_the_account_before_and_after(page: Page, running: Demo) -> None:
+    """A hedge within a limit and a rebalance: the page shows the service's own steps and figures."""
+    page.get_by_role("link", name="Plans").click()
+    plan = page.get_by_role("region", name="Plan").first
+    plan.get_by_label("Most to trade or move, USD").fill("20000")
+    with page.expect_response(re.compile("/plans$")) as answered:
+        plan.get_by_role("button", name="Plan").click()
+    hedge, asked = answered.value.json(), answered.value.request.post_data_json
+    assert running.post("/v1/accounts/main/plans", asked) == hedge
+    assert asked is not None
+    assert asked["limitUsd"] == "20000"
+    expect(plan.get_by_text(hedge["reason"])).to_be_visible()
+    steps = plan.get_by_role("table", name="Steps")
+    assert hedge["steps"]
+    for step in hedge["steps"]:
+        expect(steps.get_by_role("row", name=re.compile("^" + re.escape(step["text"])))).to_be_visible()
+    excess = plan.get_by_role("row", name=re.compile("^Excess at IM")).get_by_role("cell")
+    for n, when in enumerate(("before", "after")):
+        expect(excess.nth(n)).to_have_text(shown(hedge[when]["im"]["excessUsd"]))
+    plan.get_by_role("combobox").select_option("rebalance")
+    plan.get_by_label("Most to trade or move, USD").fill("")
+    plan.get_by_role("button", name="Plan").click()
+    expect(steps).to_contain_text("Move 8 ETH from eip155:31337002 to eip155:31337001")
+    plan.get_by_label("Most to trade or move, USD").fill("0")
+    plan.get_by_role("button", name="Plan").click()
+    expect(plan.get_by_text("No move saves more IM add-on than it costs")).to_be_visible()
+    plan.get_by_label("Most to trade or move, USD").fill("lots")
+    plan.get_by_role("button", name="Plan").click()
+    expect(plan.get_by_text("is not a decimal number")).to_be_visible()
+
+
 def test_a_proof_is_made_shared_checked_and_submitted(
     page: Page, context: BrowserContext, running: Demo, tmp_path: Path
 ) -> None:
