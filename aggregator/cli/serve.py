@@ -51,7 +51,7 @@ def serve(
     if context.invoked_subcommand is not None:
         context.meta["counterfoil.config"] = config
         return
-    from aggregator.service.http.app import log_to_stderr
+    from aggregator.service.http.app import logging_to_stderr
     from aggregator.service.http.app import serve as run
 
     chosen = read_settings(config)
@@ -63,9 +63,9 @@ def serve(
         chosen = chosen.changed("http", "without_keys", value=True)
     if network_paths:
         chosen = chosen.changed("data", "networks", network_paths)
-    log_to_stderr()
     try:
-        asyncio.run(run(chosen, settings.home))
+        with logging_to_stderr():
+            asyncio.run(run(chosen, settings.home))
     except OSError as error:
         raise InputError(f"the service cannot listen ({error.strerror}); give another --port") from error
 

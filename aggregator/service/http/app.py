@@ -7,7 +7,7 @@ import contextlib
 import logging
 import os
 import signal
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
@@ -17,7 +17,7 @@ from aggregator.model.errors import ConfigError
 from aggregator.service.background import follow, offer_own_keys, routines_of
 from aggregator.service.events import Broker
 from aggregator.service.http import accounts, health, registry, streams, system, venues, work
-from aggregator.service.http.edge import add_headers, edge, log
+from aggregator.service.http.edge import JsonLines, add_headers, edge, log
 from aggregator.service.http.operations import BY_ROUTE, Handler, add_routes
 from aggregator.service.http.problems import problem_of
 from aggregator.service.http.service import SERVICE, Service
@@ -213,14 +213,30 @@ def _bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def log_to_stderr() -> None:
-    """Write the service's log as JSON lines."""
-    from aggregator.service.http.edge import JsonLines
+LOGGERS: Final = (
+    ("counterfoil", logging.INFO),
+    ("chains", logging.WARNING),
+    ("aiohttp", logging.WARNING),
+    ("asyncio", logging.WARNING),
+)
+"""What is logged while the service runs, from which level on."""
 
+
+@contextlib.contextmanager
+def logging_to_stderr() -> Iterator[None]:
+    """Write the service's log as JSON lines; afterwards logging is as it was."""
     handler = logging.StreamHandler()
     handler.setFormatter(JsonLines())
-    for name, level in (("counterfoil", logging.INFO), ("aiohttp", logging.WARNING)):
-        logger = logging.getLogger(name)
+    loggers = [(logging.getLogger(name), level) for name, level in LOGGERS]
+    before = [(one, one.handlers[:], one.level, one.propagate) for one, _ in loggers]
+    for logger, level in loggers:
         logger.handlers[:] = [handler]
         logger.setLevel(level)
         logger.propagate = False
+    try:
+        yield
+    finally:
+        for logger, handlers, level, propagate in before:
+            logger.handlers[:] = handlers
+            logger.setLevel(level)
+            logger.propagate = propagate
