@@ -37,7 +37,7 @@ export const healthGauge = (summary) => {
 };
 
 const chains = (report) =>
-  card("By chain", {}, table("By chain", [["Chain"], ["Assets", true], ["Debts", true], ["Net USD", true]], report.chains.map((c) => [c.chain, usd(c.assetsUsd), usdUp(c.debtsUsd), usd(c.netUsd)])));
+  card("By chain", {}, table("By chain", [["Chain"], ["Assets", true], ["Debts", true], ["Net USD", true]], report.chains.map((c) => [c.chain, usd(c.assetsUsd), usd(c.debtsUsd), usd(c.netUsd)])));
 
 const classes = ({ im }) =>
   card("By risk class", {},
