@@ -7,7 +7,7 @@ zero, refined and pruned by the exact engine, and kept only where the exact IM e
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -68,14 +68,12 @@ def hedge_plan(policy: Policy, positions: Mapping[int, int], rules: HedgeRules =
         return account.nothing(
             "The account holds nothing of a class that the policy lists a perp or a future of."
         )
-    limit = None if rules.limit_e20 is None else rules.limit_e20 / _VALUE
-    wanted = least_requirement(policy, account.im, traded, account.cash, rules.costs.ppm, limit)
-    if wanted is None:
+    search = _Search(account, account.cash, rules)
+    found = search.best(traded)
+    if found is None:
         return account.nothing(
             "The search finds no solution for these amounts; name fewer instruments or set a limit."
         )
-    search = _Search(account, {one.id: one for one in traded}, rules)
-    found = search.best({i: _towards_zero(units, rules.lot_e8) for i, units in wanted.items() if units})
     if not found:
         names = listed([one.symbol for one in traded])
         return account.nothing(
@@ -128,14 +126,50 @@ def _towards_zero(units: float, lot_e8: int) -> int:
 class _Search:
     """Trades by instrument id, judged by the exact engine."""
 
-    def __init__(self, account: Account, traded: Mapping[int, Instrument], rules: HedgeRules) -> None:
-        self.account, self.traded, self.rules = account, traded, rules
+    def __init__(self, account: Account, cash: Instrument, rules: HedgeRules) -> None:
+        self.account, self.cash, self.rules = account, cash, rules
+        self.by_id = account.policy.by_id
 
-    def best(self, wanted: Mapping[int, int]) -> dict[int, int]:
-        """The trades near `wanted` without one that does not pay; empty when none do."""
-        trades = self._pruned(self._refined(self._shrunk(dict(sorted(wanted.items())))))
-        gained = self.excess(trades)
-        return trades if gained is not None and gained > self.account.im.excess_e6 else {}
+    def best(self, traded: Sequence[Instrument]) -> dict[int, int] | None:
+        """The best trades in these instruments, empty when none pay, None when the search fails.
+
+        The program knows no fixed fee. With one, instruments are left out one by one while the rest does better alone;
+        where nothing pays together, each is tried alone.
+        """
+        found = self._near(traded)
+        if found is None or not self.rules.costs.fixed_e6:
+            return found
+        if not found:
+            return self._best_of([one] for one in traded)
+        while True:
+            used = [self.by_id[i] for i in found]
+            better = self._best_of([one for one in used if one is not left_out] for left_out in used)
+            if self._gain(better) <= self._gain(found):
+                return found
+            found = better
+
+    def _best_of(self, choices: Iterable[Sequence[Instrument]]) -> dict[int, int]:
+        """The best trades that use the instruments of one choice; empty when none pay."""
+        nothing: dict[int, int] = {}
+        return max((nothing, *(self._near(one) or nothing for one in choices)), key=self._gain)
+
+    def _gain(self, trades: Mapping[int, int]) -> int:
+        excess = self.excess(trades)
+        return (0 if excess is None else excess - self.account.im.excess_e6) if trades else 0
+
+    def _near(self, traded: Sequence[Instrument]) -> dict[int, int] | None:
+        """The trades near the program's solution, without one that does not pay."""
+        if not traded:
+            return {}
+        limit = None if self.rules.limit_e20 is None else self.rules.limit_e20 / _VALUE
+        wanted = least_requirement(
+            self.account.policy, self.account.im, traded, self.cash, self.rules.costs.ppm, limit
+        )
+        if wanted is None:
+            return None
+        cut = {i: _towards_zero(units, self.rules.lot_e8) for i, units in sorted(wanted.items()) if units}
+        trades = self._pruned(self._refined(self._shrunk(cut)))
+        return trades if self._gain(trades) > 0 else {}
 
     def excess(self, trades: Mapping[int, int]) -> int | None:
         """The exact IM excess after the trades and their costs; None when they may not be made."""
@@ -143,19 +177,18 @@ class _Search:
 
     def after(self, trades: Mapping[int, int]) -> dict[int, int] | None:
         """All quantities after the trades; None beyond the limit or a bound of the policy."""
-        cash = self.account.cash
         trades = {i: quantity for i, quantity in trades.items() if quantity}
-        values = [abs(quantity) * self.traded[i].mark_e12 for i, quantity in trades.items()]
+        values = [abs(quantity) * self.by_id[i].mark_e12 for i, quantity in trades.items()]
         limit = self.rules.limit_e20
-        if cash is None or (limit is not None and sum(values) > limit):
+        if limit is not None and sum(values) > limit:
             return None
-        paid = sum(div_ceil(q * self.traded[i].mark_e12, PRICE_SCALE) for i, q in trades.items())
+        paid = sum(div_ceil(q * self.by_id[i].mark_e12, PRICE_SCALE) for i, q in trades.items())
         cost = sum(self.rules.costs.of(value) for value in values)
-        return self.account.changed(self.account.positions, {**trades, cash.id: -paid}, cost)
+        return self.account.changed(self.account.positions, {**trades, self.cash.id: -paid}, cost)
 
     def step(self, instrument_id: int, quantity: int) -> Step:
         """A trade as a step."""
-        one = self.traded[instrument_id]
+        one = self.by_id[instrument_id]
         verb = "Buy" if quantity > 0 else "Sell"
         text = f"{verb} {amount(abs(quantity))} {one.symbol} at the mark of {format_decimal(one.mark_e12, 12)} USD"
         cost = self.rules.costs.of(abs(quantity) * one.mark_e12)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from fractions import Fraction
+from itertools import combinations
 from math import ceil
 
 import pytest
@@ -155,10 +156,11 @@ def test_no_other_quantity_of_one_instrument_is_better(ppm: int) -> None:
     assert plan.gain_e6 == best > 0
 
 
-def test_no_pair_of_quantities_on_a_grid_is_better() -> None:
-    """The classes are correlated, so one trade changes what the other is worth."""
+@pytest.mark.parametrize("lot_e8", [LOT_E8, 1])
+def test_no_pair_of_quantities_on_a_grid_is_better(lot_e8: int) -> None:
+    """The classes are correlated, so one trade changes what the other is worth. No lot is too small for the search."""
     costs = Costs(500)
-    plan = hedge_plan(DEMO, HELD, HedgeRules(costs, None, ("ETH-PERP", "BTC-PERP")))
+    plan = hedge_plan(DEMO, HELD, HedgeRules(costs, None, ("ETH-PERP", "BTC-PERP"), lot_e8))
     best = max(
         gain_of({"ETH-PERP": eth * E8, "BTC-PERP": btc * E8 // 20}, costs)
         for eth in range(-40, -24)
@@ -167,6 +169,31 @@ def test_no_pair_of_quantities_on_a_grid_is_better() -> None:
     assert {step.symbol for step in plan.steps} == {"ETH-PERP", "BTC-PERP"}
     assert plan.gain_e6 >= best > 0
     assert hedge_plan(DEMO, HELD, HedgeRules(costs)).gain_e6 >= plan.gain_e6
+
+
+def test_a_fixed_fee_leaves_out_what_does_not_earn_it() -> None:
+    """With every fee the plan is as good as the best of the plans that may use fewer instruments."""
+    names = ("ETH-PERP", "BTC-PERP", FUTURE)
+    counts = []
+    for usd in (0, 100, 1_000, 5_000, 16_000, 50_000):
+        costs = Costs(500, usd * 10**6)
+        plan = hedge_plan(DEMO, HELD, HedgeRules(costs, None, names))
+        fewer = [
+            hedge_plan(DEMO, HELD, HedgeRules(costs, None, chosen)).gain_e6
+            for size in (1, 2)
+            for chosen in combinations(names, size)
+        ]
+        assert plan.gain_e6 >= max(fewer)
+        counts.append(len(plan.steps))
+    assert counts == sorted(counts, reverse=True)
+    assert counts == [3, 3, 2, 1, 1, 0]
+
+
+def test_what_is_paid_is_rounded_against_the_account() -> None:
+    plan = hedge_plan(DEMO, HELD, HedgeRules(instruments=(FUTURE,), lot_e8=1))
+    (step,) = plan.steps
+    assert step.quantity_e8 * DEMO.by_symbol[FUTURE].mark_e12 % E12
+    assert plan.positions == applied(DEMO, HELD, plan)
 
 
 def test_a_limit_is_spent_where_it_helps_most() -> None:
