@@ -13,6 +13,7 @@ ALL = (
     ["bench.reads"],
     ["bench.relay"],
     ["bench.book"],
+    ["bench.service"],
     ["bench.mutation"],
     ["bench.table"],
 )

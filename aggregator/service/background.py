@@ -116,7 +116,7 @@ async def look_at_prices(service: Service) -> None:
     if policy.expires < now + 2 * every:
         await _next_policy(service, f"policy after {stored.id}, {now // every}", spec, now)
         return
-    inputs = await read_inputs(service.store, service.home, stored.id)
+    inputs = await read_inputs(service.store, stored.id)
     market = await read_market(service.networks, cut=await settled_cut(service.networks))
     least = service.settings.number("background", "price_move_ppm")
     if inputs is None or moved(inputs.prices, market.prices, least):

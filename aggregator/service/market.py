@@ -1,45 +1,23 @@
-"""Policies whose market can be moved: what they were built from, and an account on it.
-
-The service keeps inputs in its store; `counterfoil policy build` keeps them in the home's folder, which is looked at
-when the store has none.
-"""
+"""Policies whose market can be moved: what they were built from, and an account on it."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Final
 
 from aggregator.model.errors import NotFoundError
 from aggregator.policy.inputs import PolicyInputs, parse_inputs
 from aggregator.risk.desk import Desk
 from aggregator.service.library import Case, Kept
-from aggregator.store import Home, read_whole
 from aggregator.store.asynchronous import AsyncStore
-from aggregator.store.everything import AllRecords
 
-FOLDER: Final = "inputs"
 _KEPT: Final = 32
 
 
-def inputs_file(home: Home, policy: str) -> Path:
-    """Where the command line keeps the inputs of the policy with this id."""
-    return home.root / FOLDER / f"{policy}.json"
-
-
-def has_inputs(records: AllRecords, home: Home, policies: Sequence[str]) -> set[str]:
-    """Those of `policies` whose market can be moved."""
-    found = records.has_inputs(policies)
-    return found | {one for one in policies if one not in found and inputs_file(home, one).exists()}
-
-
-async def read_inputs(store: AsyncStore, home: Home, policy: str) -> PolicyInputs | None:
+async def read_inputs(store: AsyncStore, policy: str) -> PolicyInputs | None:
     """What a stored policy was built from, None when nobody kept it; raises PolicyError."""
     document = await store.read(lambda records: records.policy_inputs(policy))
-    path = inputs_file(home, policy)
-    if document is None and path.exists():
-        document = read_whole(path, "the policy inputs")
     return None if document is None else parse_inputs(document)
 
 
@@ -51,12 +29,12 @@ class Desks:
         self._inputs: Kept[PolicyInputs] = Kept(_KEPT)
         self._desks: Kept[Desk] = Kept(_KEPT)
 
-    async def inputs(self, store: AsyncStore, home: Home, case: Case) -> PolicyInputs:
+    async def inputs(self, store: AsyncStore, case: Case) -> PolicyInputs:
         """The inputs of a case's policy. Raises NotFoundError, PolicyError when they are another policy's."""
         key = case.stored_policy.id
         if (kept := self._inputs.get(key)) is not None:
             return kept
-        found = await read_inputs(store, home, key)
+        found = await read_inputs(store, key)
         if found is None:
             raise NotFoundError(
                 f"what policy {key} was built from is not kept here, so its market cannot be moved; "

@@ -86,7 +86,7 @@ async def _greeks(service: Service, case: Case) -> tuple[list[dict[str, object]]
     if not case.snapshot.complete:
         return None, "the snapshot is not complete"
     try:
-        inputs = await service.desks.inputs(service.store, service.home, case)
+        inputs = await service.desks.inputs(service.store, case)
         return await service.compute(lambda: greeks(service.desks.desk(case, inputs), inputs)), None
     except CounterfoilError as error:
         return None, str(error)
@@ -103,7 +103,7 @@ async def whatif(service: Service, request: web.Request) -> web.Response:
     case = await _case_of(service, request, body)
     desk_on = None
     if moves != STILL:
-        inputs = await service.desks.inputs(service.store, service.home, case)
+        inputs = await service.desks.inputs(service.store, case)
         desk_on = functools.partial(service.desks.desk, case, inputs)
     answer = await service.compute(lambda: what_if(case, desk_on, moves, changes, full=detail == "full"))
     return json_answer({**_named(case), **answer})
@@ -132,7 +132,7 @@ async def run_stress(service: Service, request: web.Request) -> web.Response:
     body = await read_object(request, (), ("policy", "snapshot", "scenarios", "replays"))
     scenarios = _scenarios(service, body)
     case = await _case_of(service, request, body)
-    inputs = await service.desks.inputs(service.store, service.home, case)
+    inputs = await service.desks.inputs(service.store, case)
     answer = await service.compute(lambda: stressed(case, service.desks.desk(case, inputs), scenarios))
     return json_answer({**_named(case), **answer})
 
@@ -173,7 +173,7 @@ async def get_liquidation(service: Service, request: web.Request) -> web.Respons
     key = f"liquidation {case.row.id} {case.stored_policy.id} {asset}"
     body = service.answers.get(key)
     if body is None:
-        inputs = await service.desks.inputs(service.store, service.home, case)
+        inputs = await service.desks.inputs(service.store, case)
 
         def make() -> bytes:
             found = liquidations(service.desks.desk(case, inputs), asset)

@@ -28,7 +28,7 @@ from aggregator.service.http.requests import (
 )
 from aggregator.service.http.service import Service
 from aggregator.service.linking import parse_address
-from aggregator.service.market import has_inputs, read_inputs
+from aggregator.service.market import read_inputs
 from aggregator.service.networks import network_of
 from aggregator.service.standing import read_standing, standing_json
 from aggregator.service.venue import Check, VenueRules, check_bundle
@@ -267,7 +267,7 @@ async def list_policies(service: Service, request: web.Request) -> web.Response:
 
     def read(records: AllRecords) -> tuple[list[StoredPolicy], set[str]]:
         found = records.policy_page(before=before, limit=limit + 1)
-        return found, has_inputs(records, service.home, [one.id for one in found])
+        return found, records.has_inputs([one.id for one in found])
 
     found, movable = await service.store.read(read)
     shown, last = page_of(found, limit)
@@ -298,7 +298,7 @@ async def get_policy(service: Service, request: web.Request) -> web.Response:
     key = path_text(request, "id", DOCUMENT_ID)
 
     stored = await service.store.read(lambda records: records.find_policy(key))
-    inputs = await read_inputs(service.store, service.home, stored.id)
+    inputs = await read_inputs(service.store, stored.id)
     prices = {} if inputs is None else inputs.prices
     return json_answer(
         {
