@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from aggregator.margin.native import evaluate, positions_by_id
 from aggregator.model.errors import InputError
 from aggregator.model.policy import Addon, Instrument, InstrumentKind, Level, Policy
-from aggregator.optimise import Costs, HedgeRules, Plan, hedge_plan
+from aggregator.optimise import Costs, HedgeRules, Plan, hedge, hedge_plan
 from aggregator.optimise.hedge import LOT_E8, TRADED
+from aggregator.optimise.plan import Account
 from aggregator.policy.check import check_policy
 from tests.aggregator.markets import E8, E12, policy
 from tests.aggregator.strategies import accounts
@@ -187,6 +188,16 @@ def test_a_fixed_fee_leaves_out_what_does_not_earn_it() -> None:
         counts.append(len(plan.steps))
     assert counts == sorted(counts, reverse=True)
     assert counts == [3, 3, 2, 1, 1, 0]
+
+
+def test_a_trade_that_does_nothing_is_pruned() -> None:
+    """Whatever the search proposes: without BTC, buying a BTC perp only adds to the requirement."""
+    book = positions_by_id(DEMO, {f"ETH@{A}": 20 * E8})
+    account = Account(DEMO, book)
+    cash, eth, btc = (DEMO.by_symbol[symbol] for symbol in ("USD", "ETH-PERP", "BTC-PERP"))
+    search = hedge._Search(account, cash, HedgeRules())
+    assert search._pruned({eth.id: -10 * E8, btc.id: E8 // 100}) == {eth.id: -10 * E8}
+    assert search._pruned({btc.id: E8 // 100}) == {}
 
 
 def test_what_is_paid_is_rounded_against_the_account() -> None:
