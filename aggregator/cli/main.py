@@ -33,7 +33,10 @@ COMMANDS = {
     "relay": ("aggregator.cli.relay:relay", "Bring bundles onto a chain."),
     "registry": ("aggregator.cli.registry:registry", "Look at a registry before relying on it."),
     "venue": ("aggregator.cli.venue:venue", "Check accounts and pledge margin as a venue."),
-    "serve": ("aggregator.cli.serve:serve", "Serve accounts, proofs and checks over HTTP, and the dashboard."),
+    "serve": (
+        "aggregator.cli.serve:serve",
+        "Serve accounts, proofs and checks over HTTP, and the dashboard.",
+    ),
 }
 
 

@@ -134,9 +134,7 @@ def show(settings: Settings, document: str) -> None:
 )
 @settings_options
 @pass_settings
-def verify(
-    settings: Settings, document: str, evidence: Path | None, network_paths: tuple[str, ...]
-) -> None:
+def verify(settings: Settings, document: str, evidence: Path | None, network_paths: tuple[str, ...]) -> None:
     """Prove the proven readings of SNAPSHOT again from the hashes of its blocks and the file EVIDENCE.
 
     Without EVIDENCE it is what the store keeps beside the snapshot. No chain is asked. Whether a block with such a
