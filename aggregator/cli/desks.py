@@ -11,14 +11,13 @@ import click
 
 from aggregator.cli.documents import read_document, read_policy
 from aggregator.cli.framework import Settings
-from aggregator.model.errors import ExpiredError, InputError, PolicyError
+from aggregator.model.errors import ExpiredError, InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from aggregator.model.policy import Policy
     from aggregator.policy.inputs import PolicyInputs
-    from aggregator.policy.spec import PolicySpec
     from aggregator.risk.desk import Desk
 
 
@@ -30,25 +29,6 @@ def inputs_option(command: Callable[..., Any]) -> Callable[..., Any]:
         type=click.Path(path_type=Path),
         help="What the policy was built from.  [default: as kept by policy build]",
     )(command)
-
-
-def spec_files(path: Path, spec: PolicySpec) -> dict[str, str]:
-    """The data files that a spec at `path` names, as text by the name it uses.
-
-    Raises PolicyError for a file outside the spec's folder or not UTF-8, InputError for one that cannot be read.
-    """
-    from aggregator.store import read_whole
-
-    found = {}
-    for name in spec.estimates.files():
-        relative = Path(name)
-        if relative.is_absolute() or ".." in relative.parts:
-            raise PolicyError(f"{path} names the data file {name}; keep data files in the folder of the spec")
-        try:
-            found[name] = read_whole(path.parent / relative, "the data file").decode()
-        except UnicodeDecodeError as error:
-            raise PolicyError(f"{name} is not UTF-8 at byte {error.start}; save it as UTF-8") from error
-    return found
 
 
 def read_inputs(settings: Settings, policy: Policy, given: Path | None) -> PolicyInputs:

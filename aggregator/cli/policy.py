@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING
 import click
 
 from aggregator.cli import tables
-from aggregator.cli.desks import spec_files
 from aggregator.cli.documents import read_policy, write_document
 from aggregator.cli.framework import Settings, pass_settings, settings_options
 from aggregator.cli.networks import chosen_networks, networks_option
 from aggregator.fixed import format_up
-from aggregator.model.errors import PolicyError
 from aggregator.policy.acceptance import ANYTHING, acceptance_json
 
 if TYPE_CHECKING:
@@ -108,17 +106,11 @@ def build(
     from aggregator.policy.build import build_policy
     from aggregator.policy.inputs import PolicyInputs, encode_inputs
     from aggregator.policy.resolve import resolve
-    from aggregator.policy.spec import parse_spec
     from aggregator.service.cut import settled_cut
-    from aggregator.store import read_whole
+    from aggregator.service.spec_file import read_spec
     from chains.oracles import read_market
 
-    try:
-        text = read_whole(spec, "the policy spec").decode()
-    except UnicodeDecodeError as error:
-        raise PolicyError(f"{spec} is not UTF-8 at byte {error.start}; save it as UTF-8") from error
-    rules = parse_spec(text, str(spec))
-    files = spec_files(spec, rules)
+    text, rules, files = read_spec(spec)
     networks = chosen_networks(network_paths)
     now = int(time.time())
 

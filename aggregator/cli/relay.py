@@ -51,12 +51,13 @@ def submit(settings: Settings, document: str, sending: Sending) -> None:
 @pass_settings
 def status(settings: Settings, key: str | None, unsettled: bool, journal: str | None) -> None:
     """Show what is in the journal, or only the entry KEY: what was signed, sent and included. No chain is asked."""
-    from aggregator.cli.relay_views import render_status, status_json
+    from aggregator.cli.relay_views import render_status
     from aggregator.cli.relaying import journal_entries
+    from aggregator.service.journal import intent_json
 
     entries = journal_entries(settings, journal, key, unsettled=unsettled)
     settings.show(
-        [status_json(entry) for entry in entries],
+        [intent_json(entry) for entry in entries],
         lambda console: render_status(console, entries, in_full=key is not None),
     )
 

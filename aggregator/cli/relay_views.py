@@ -13,27 +13,6 @@ if TYPE_CHECKING:
     from chains.relayer import IntentStatus
 
 
-def status_json(entry: IntentStatus) -> dict[str, object]:
-    """One entry of the journal as JSON."""
-    intent = entry.intent
-    return {
-        "key": intent.key,
-        "state": intent.state.value,
-        "label": intent.label,
-        "chain": f"eip155:{intent.chain_id}",
-        "sender": intent.sender.lower(),
-        "target": intent.target and intent.target.lower(),
-        "nonce": None if intent.nonce is None else str(intent.nonce),
-        "ageSeconds": entry.age_s,
-        "reason": intent.reason,
-        "givingUp": intent.giving_up,
-        "alert": intent.alert,
-        "transactionHashes": list(entry.hashes),
-        "includedHash": intent.transaction_hash,
-        "blockNumber": None if intent.block_number is None else str(intent.block_number),
-    }
-
-
 def render_status(console: Console, entries: Sequence[IntentStatus], *, in_full: bool) -> None:
     """One row per entry, and what a person should look at; with `in_full` also the hashes."""
     if not entries:

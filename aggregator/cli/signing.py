@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from aggregator.cli.framework import Settings
     from chains.networks import Network
     from chains.relayer import RelayerSettings, Signer
-
-_ENVIRONMENT: Final = "env:"
 
 
 @dataclass(frozen=True)
@@ -115,18 +113,6 @@ def journal_option(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def journal_location(settings: Settings, reference: str | None) -> Path | str:
     """The file or URL behind --journal; raises InputError when the variable it names is not set."""
-    from aggregator.model.errors import InputError
+    from aggregator.service.journal import location_of
 
-    if reference is None:
-        return settings.home.root / "relayer.db"
-    if not reference.startswith(_ENVIRONMENT):
-        if "://" in reference:
-            # Not repeated: it may hold a password, which the process list shows already.
-            raise InputError(
-                "a journal's URL is given as env:NAME, so that its password is in no argument list"
-            )
-        return Path(reference)
-    name = reference.removeprefix(_ENVIRONMENT)
-    if (url := os.environ.get(name)) is None:
-        raise InputError(f"the environment variable {name} is not set; put the journal's URL there")
-    return url
+    return settings.home.root / "relayer.db" if reference is None else location_of(reference, os.environ)

@@ -6,45 +6,25 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from aggregator.model.errors import InputError, NotFoundError, PolicyError
+from aggregator.model.errors import InputError, NotFoundError
 from aggregator.model.policy import Policy
 from aggregator.policy import encode_policy
 from aggregator.policy.build import build_policy
 from aggregator.policy.inputs import PolicyInputs, encode_inputs
 from aggregator.policy.resolve import resolve
-from aggregator.policy.spec import PolicySpec, parse_spec
+from aggregator.policy.spec import PolicySpec
 from aggregator.service.cut import settled_cut
 from aggregator.service.history import keep_valuation, value_case
 from aggregator.service.http.service import Service
 from aggregator.service.jobs import Finish, Json
 from aggregator.service.library import Case
-from aggregator.store import read_whole
+from aggregator.service.spec_file import read_spec
 from aggregator.store.archive import Valuation
 from aggregator.store.everything import AllRecords
 from aggregator.store.listing import StoredPolicy
 from aggregator.store.records import document_id
 from chains.oracles import Market, read_market
 from circuits.policy_tree import build_tree
-
-
-def read_spec(path: Path) -> tuple[str, PolicySpec, dict[str, str]]:
-    """A spec's text, what it says, and the data files that it names; raises InputError and PolicyError."""
-    text = _text(path, "the policy spec")
-    spec = parse_spec(text, str(path))
-    files = {}
-    for name in spec.estimates.files():
-        relative = Path(name)
-        if relative.is_absolute() or ".." in relative.parts:
-            raise PolicyError(f"{path} names the data file {name}; keep data files in the folder of the spec")
-        files[name] = _text(path.parent / relative, "the data file")
-    return text, spec, files
-
-
-def _text(path: Path, what: str) -> str:
-    try:
-        return read_whole(path, what).decode()
-    except UnicodeDecodeError as error:
-        raise PolicyError(f"{path} is not UTF-8 at byte {error.start}; save it as UTF-8") from error
 
 
 async def build_and_store(service: Service, path: Path, tell: Callable[[str], None]) -> Finish:

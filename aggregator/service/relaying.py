@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from aggregator.model.errors import ConfigError, ExpiredError
 from aggregator.service.http.service import Service
+from aggregator.service.journal import location_of
 from aggregator.service.networks import network_of
 from aggregator.service.submission import submission_of
 from chains.relayer import (
@@ -24,23 +25,14 @@ from chains.relayer import (
 from chains.rpc.provider import web3_on
 from circuits.bundle import parse_bundle
 
-_ENVIRONMENT: Final = "env:"
-
 
 def journal_location(service: Service) -> Path | str:
     """The file or URL of the journal, by default the one in the home that the command line uses too.
 
-    Raises ConfigError when the variable it names is not set.
+    Raises InputError when the variable it names is not set.
     """
     reference = service.settings.text("relayer", "journal")
-    if not reference:
-        return service.home.root / "relayer.db"
-    if not reference.startswith(_ENVIRONMENT):
-        return Path(reference)
-    name = reference.removeprefix(_ENVIRONMENT)
-    if not (url := os.environ.get(name, "")):
-        raise ConfigError(f"the variable {name} of relayer.journal is not set; put the journal's URL there")
-    return url
+    return location_of(reference, os.environ) if reference else service.home.root / "relayer.db"
 
 
 def require_relayer(service: Service) -> None:

@@ -42,6 +42,7 @@ from aggregator.service.http.requests import (
 from aggregator.service.http.service import Service
 from aggregator.service.http.venues import level_of
 from aggregator.service.jobs import job_json, new_job_id
+from aggregator.service.journal import intent_json
 from aggregator.service.linking import parse_address, parse_caip10
 from aggregator.service.relaying import journal_entries, require_relayer
 from aggregator.service.valuing import require_in_force
@@ -51,7 +52,6 @@ from aggregator.store.everything import AllRecords
 from aggregator.store.listing import SnapshotRow, StoredBundle
 from aggregator.store.work import Job
 from chains.balances import verify_evidence
-from chains.relayer import IntentStatus
 from circuits.bundle import parse_bundle
 
 JOB_ID: Final = re.compile(r"j[0-9a-f]{16}", re.ASCII)
@@ -296,27 +296,6 @@ async def get_job(service: Service, request: web.Request) -> web.Response:
     key = path_text(request, "id", JOB_ID)
     job: Job = await service.store.read(lambda records: records.job(key))
     return json_answer(job_json(job))
-
-
-def intent_json(entry: IntentStatus) -> dict[str, object]:
-    """One entry of the relayer's journal."""
-    intent = entry.intent
-    return {
-        "key": intent.key,
-        "state": intent.state.value,
-        "label": intent.label,
-        "chain": f"eip155:{intent.chain_id}",
-        "sender": intent.sender.lower(),
-        "target": intent.target and intent.target.lower(),
-        "nonce": None if intent.nonce is None else str(intent.nonce),
-        "ageSeconds": entry.age_s,
-        "reason": intent.reason,
-        "givingUp": intent.giving_up,
-        "alert": intent.alert,
-        "transactionHashes": list(entry.hashes),
-        "includedHash": intent.transaction_hash,
-        "blockNumber": None if intent.block_number is None else str(intent.block_number),
-    }
 
 
 async def list_intents(service: Service, request: web.Request) -> web.Response:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from aggregator.cli.desks import spec_files
 from aggregator.model.anchors import BlockAnchor, Finality, Trust, eip155
 from aggregator.model.errors import PolicyError
 from aggregator.model.policy import Level
@@ -23,6 +22,7 @@ from aggregator.risk.desk import Desk, Moves
 from aggregator.risk.exposure import risk_figures
 from aggregator.risk.liquidation import liquidation_prices
 from aggregator.risk.stress import FACTORS, stress
+from aggregator.service.spec_file import read_spec
 from aggregator.store import Home
 from tests.aggregator.cli.conftest import Invoke
 from tests.aggregator.estimated import files, spec_text
@@ -248,10 +248,12 @@ def test_beta_and_days_come_from_the_spec_s_histories(tmp_path: Path) -> None:
     spec = parse_spec(spec_text(), "spec")
     for name, text in data.items():
         (tmp_path / name).write_text(text)
-    assert spec_files(tmp_path / "spec.toml", spec) == {n: data[n] for n in ("eth.csv", "btc.csv")}
-    outside = parse_spec(spec_text().replace('"eth.csv"', '"../eth.csv"'), "spec")
+    (tmp_path / "spec.toml").write_text(spec_text())
+    text, read, named = read_spec(tmp_path / "spec.toml")
+    assert (text, read.name, named) == (spec_text(), spec.name, {n: data[n] for n in ("eth.csv", "btc.csv")})
+    (tmp_path / "outside.toml").write_text(spec_text().replace('"eth.csv"', '"../eth.csv"'))
     with pytest.raises(PolicyError, match="in the folder of the spec"):
-        spec_files(tmp_path / "spec.toml", outside)
+        read_spec(tmp_path / "outside.toml")
     (tmp_path / "eth.csv").write_bytes(b"\xff")
     with pytest.raises(PolicyError, match="not UTF-8"):
-        spec_files(tmp_path / "spec.toml", spec)
+        read_spec(tmp_path / "spec.toml")
