@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::correlation::{self, Weights, SLACK};
+use crate::charge::Nets;
+use crate::correlation::{self, Weights};
 use crate::divide::floor_signed_e14;
 use crate::exact::{self, Reason, NO_SCENARIO};
-use crate::policy::{E20_PER_E6, LEVELS, MAX_CLASSES, RATE_SCALE};
+use crate::policy::{LEVELS, MAX_CLASSES};
 use crate::scan::{self, Kernel, Out, Sums, Totals, FLAG, SLOW};
 use crate::tables::{Tables, LIMB};
 
@@ -87,8 +88,8 @@ pub struct Scratch {
     pub(crate) totals: Vec<Totals>,
     pub(crate) flags: Vec<u8>,
     pub(crate) locals: Vec<u16>,
-    roots: Vec<f64>,
-    weights: Weights,
+    pub(crate) roots: Vec<f64>,
+    pub(crate) weights: Weights,
 }
 
 impl Scratch {
@@ -108,16 +109,16 @@ impl Scratch {
 /// class id - 1. Amounts of money are in 1e-20 USD (`totals`, `requirement`) or 1e-6 USD.
 pub struct Block {
     pub(crate) segments: [Segment; MAX_CLASSES + 1],
-    grouped: Segment,
-    /// `grouped` by account and group, one after the other; None when positions have changed since.
-    group_runs: Option<Vec<GroupRun>>,
+    pub(crate) grouped: Segment,
+    /// From `grouped`; None when positions or units have changed since.
+    pub(crate) nets: Option<Nets>,
     /// Accounts with a quantity beyond 63 bits: all their positions are here.
     pub(crate) huge: BTreeMap<u16, Vec<(u16, i128)>>,
     counts: Vec<u16>,
     /// `SLOW` for an account with a quantity of 52 bits or more.
     sizes: Vec<u8>,
     pub(crate) totals: Vec<Totals>,
-    contingency: Vec<[u64; LEVELS]>,
+    pub(crate) contingency: Vec<[u64; LEVELS]>,
     pub(crate) scan: [Vec<u64>; MAX_CLASSES],
     pub(crate) worst: [Vec<u8>; MAX_CLASSES],
     pub(crate) requirement: Vec<[i128; LEVELS]>,
@@ -130,7 +131,7 @@ impl Default for Block {
         Block {
             segments: std::array::from_fn(|_| Segment::new()),
             grouped: Segment::new(),
-            group_runs: None,
+            nets: None,
             huge: BTreeMap::new(),
             counts: Vec::new(),
             sizes: Vec::new(),
@@ -144,17 +145,6 @@ impl Default for Block {
         }
     }
 }
-
-/// Positions of one account in one group, up to `end` in the segment.
-#[derive(Debug, Clone, Copy)]
-struct GroupRun {
-    local: u16,
-    group: u16,
-    end: u32,
-}
-
-/// Each charge is below 2^58, so this many fit a word.
-const MAX_GROUPS: usize = 64;
 
 /// One account's positions, split as a block keeps them.
 struct Split {
@@ -203,7 +193,7 @@ impl Block {
             segment.push(part);
         }
         self.grouped.push(&split.grouped);
-        self.group_runs = None;
+        self.nets = None;
         let local = self.len() as u16;
         if let Some(all) = split.huge {
             self.huge.insert(local, all);
@@ -230,7 +220,7 @@ impl Block {
             segment.replace(local, part);
         }
         self.grouped.replace(local, &split.grouped);
-        self.group_runs = None;
+        self.nets = None;
         self.huge.remove(&(local as u16));
         if let Some(all) = split.huge {
             self.huge.insert(local as u16, all);
@@ -296,121 +286,6 @@ impl Block {
         scan::class(kernel, tables, class, &self.segments[class], locals, &mut out);
     }
 
-    /// The runs of `grouped` that belong to `local`.
-    fn runs_of(&self, tables: &Tables, local: usize) -> Vec<GroupRun> {
-        let (ids, _) = self.grouped.run(local);
-        let mut end = self.grouped.starts[local];
-        let of = |id: &u16| tables.group_of[usize::from(*id) & 4095];
-        let run = |members: &[u16]| {
-            end += members.len() as u32;
-            GroupRun { local: local as u16, group: of(&members[0]), end }
-        };
-        ids.chunk_by(|a, b| of(a) == of(b)).map(run).collect()
-    }
-
-    fn charge_runs(&mut self, tables: &Tables, mut at: usize, runs: &[GroupRun], flags: &mut [u8]) {
-        for run in runs {
-            let local = usize::from(run.local);
-            let mut net = 0i128;
-            while at < run.end as usize {
-                let unit = tables.unit[usize::from(self.grouped.ids[at]) & 4095];
-                net += self.grouped.quantities[at] as i128 * unit as i128;
-                at += 1;
-            }
-            match tables.lines[usize::from(run.group) & 4095].charges(net) {
-                Some(both) => (0..LEVELS).for_each(|v| {
-                    let sum = &mut self.contingency[local][v];
-                    *sum = sum.wrapping_add(both[v]);
-                }),
-                None => flags[local] |= FLAG,
-            }
-        }
-    }
-
-    /// M4 of the accounts in `scratch.locals`.
-    pub(crate) fn charge_groups(&mut self, tables: &Tables, scratch: &mut Scratch) {
-        let Scratch { locals, flags, .. } = scratch;
-        if locals.len() < self.len() {
-            for &local in locals.iter() {
-                let local = usize::from(local);
-                let runs = self.runs_of(tables, local);
-                if runs.len() > MAX_GROUPS {
-                    flags[local] |= FLAG;
-                }
-                self.contingency[local] = [0; LEVELS];
-                self.charge_runs(tables, self.grouped.starts[local] as usize, &runs, flags);
-            }
-            return;
-        }
-        let runs = match self.group_runs.take() {
-            Some(runs) => runs,
-            None => (0..self.len()).flat_map(|local| self.runs_of(tables, local)).collect(),
-        };
-        self.contingency.fill([0; LEVELS]);
-        self.charge_runs(tables, 0, &runs, flags);
-        self.group_runs = Some(runs);
-        for local in 0..self.len() {
-            // More positions than that are needed for more groups than that.
-            if self.grouped.run(local).0.len() > MAX_GROUPS {
-                flags[local] |= FLAG;
-            }
-        }
-    }
-
-    /// M3, M6 and M7 of the accounts in `scratch.locals` that carry no flag.
-    pub(crate) fn conclude(&mut self, kernel: Kernel, tables: &Tables, scratch: &mut Scratch) {
-        let Scratch { roots, weights, locals, flags, .. } = scratch;
-        let roots = &mut roots[..locals.len()];
-        let classes = usize::from(tables.header().classes);
-        if locals.len() == self.len() {
-            let columns: [&[u64]; MAX_CLASSES] = std::array::from_fn(|k| &self.scan[k][..]);
-            scan::roots(kernel, weights, &columns[..classes], roots);
-        } else {
-            for (root, &local) in roots.iter_mut().zip(locals.iter()) {
-                let own: [u64; MAX_CLASSES] = std::array::from_fn(|k| self.scan[k][usize::from(local)]);
-                let columns = own.each_ref().map(std::slice::from_ref);
-                scan::roots(Kernel::Portable, weights, &columns[..classes], std::slice::from_mut(root));
-            }
-        }
-        for (&root, &local) in roots.iter().zip(locals.iter()) {
-            let local = usize::from(local);
-            if flags[local] & FLAG == 0 && !self.conclude_one(tables, local, root) {
-                flags[local] |= FLAG;
-            }
-        }
-    }
-
-    #[inline(always)]
-    fn conclude_one(&mut self, tables: &Tables, local: usize, root: f64) -> bool {
-        let (least, most) = (root - root * SLACK, root + root * SLACK);
-        let floor = least as u64;
-        let sure = floor == most as u64 && least > floor as f64 && most < (1u64 << 52) as f64;
-        let correlated = if sure {
-            floor + 1
-        } else {
-            let scan = std::array::from_fn(|k| self.scan[k][local]);
-            match correlation::exact(tables.header(), &scan) {
-                Some(root) => root,
-                None => return false,
-            }
-        };
-        let totals = &self.totals[local];
-        for level in 0..LEVELS {
-            let factor = tables.header().factor[level] * (E20_PER_E6 as u64 / RATE_SCALE);
-            let scanned = factor as u128 * correlated as u128;
-            let charged = self.contingency[local][level] as u128 * E20_PER_E6;
-            let requirement = scanned as i128 + charged as i128 + totals.addon[level];
-            let excess = floor_signed_e14(totals.equity - requirement);
-            self.requirement[local][level] = requirement;
-            self.excess[level][local] = excess as i64;
-            if i128::from(excess as i64) != excess {
-                return false;
-            }
-        }
-        self.status[local] = Status::Valued;
-        true
-    }
-
     /// Values one account on the exact path.
     pub(crate) fn value_exactly(&mut self, tables: &Tables, local: usize) {
         let found = match exact::evaluate(tables, &self.positions(local)) {
@@ -454,7 +329,7 @@ impl Block {
             scratch.sums[local].fold(&mut totals);
             self.totals[local] = totals;
         }
-        self.charge_groups(tables, scratch);
+        self.charge_groups(kernel, tables, scratch);
         self.conclude(kernel, tables, scratch);
         self.value_flagged(tables, scratch);
     }
@@ -490,7 +365,7 @@ impl Block {
         let positions: usize = self.segments.iter().chain([&self.grouped]).map(Segment::bytes).sum();
         let results = 2 + 48 + 8 * LEVELS + 9 * MAX_CLASSES + 16 * LEVELS + 8 * LEVELS + 1;
         let huge: usize = self.huge.values().map(|p| 32 * p.len()).sum();
-        let runs = self.group_runs.as_ref().map_or(0, |runs| 8 * runs.capacity());
-        std::mem::size_of::<Block>() + positions + runs + huge + self.counts.capacity() * results
+        let nets = self.nets.as_ref().map_or(0, Nets::bytes);
+        std::mem::size_of::<Block>() + positions + nets + huge + self.counts.capacity() * results
     }
 }

@@ -19,7 +19,8 @@ struct Side {
 #[derive(Debug, Clone, Copy)]
 struct Near {
     slope: [u64; LEVELS],
-    knee: u64,
+    /// Up to here the height is below 2^113.
+    knee: u128,
 }
 
 /// A group's lines: [level][net > 0, net < 0]. Beyond `reach` the exact path takes over.
@@ -31,6 +32,14 @@ pub struct GroupLines {
 }
 
 const HEIGHT_BITS: u32 = 124;
+const NEAR_BITS: u32 = 113;
+
+/// slope x magnitude below 2^128.
+#[inline(always)]
+fn rise(magnitude: u128, slope: u64) -> u128 {
+    let (low, high) = (magnitude as u64, (magnitude >> 64) as u64);
+    low as u128 * slope as u128 + ((high as u128 * slope as u128) << 64)
+}
 
 impl Side {
     const NONE: Side = Side { count: 0, slope: [0; LINES], intercept: [0; LINES] };
@@ -58,12 +67,10 @@ impl Side {
 
     #[inline(always)]
     fn charge(&self, magnitude: u128) -> u64 {
-        let (low, high) = (magnitude as u64, (magnitude >> 64) as u64);
         let mut top = 0i128;
         for n in 0..self.count {
             let slope = self.slope[n];
-            let rise = low as u128 * slope as u128 + ((high as u128 * slope as u128) << 64);
-            top = top.max(rise as i128 + self.intercept[n]);
+            top = top.max(rise(magnitude, slope) as i128 + self.intercept[n]);
         }
         ceil_e20(top as u128) as u64
     }
@@ -72,7 +79,7 @@ impl Side {
 impl GroupLines {
     /// No line: nothing is charged, at any net quantity.
     pub fn none() -> GroupLines {
-        let near = Near { slope: [0; LEVELS], knee: u64::MAX };
+        let near = Near { slope: [0; LEVELS], knee: 1 << NEAR_BITS };
         GroupLines { near: [near; 2], sides: [[Side::NONE; 2]; LEVELS], reach: u128::MAX }
     }
 
@@ -91,11 +98,17 @@ impl GroupLines {
         lines.reach = lines.reach.min((1 << HEIGHT_BITS) / steepest);
         for side in 0..2 {
             let (mm, im) = (lines.sides[0][side].near(), lines.sides[1][side].near());
-            let knee = mm.1.min(im.1).min(lines.reach);
-            let knee = u64::try_from(knee).unwrap_or(u64::MAX);
+            let low = (1 << NEAR_BITS) / u128::from(mm.0.max(im.0).max(1));
+            let knee = mm.1.min(im.1).min(lines.reach).min(low);
             lines.near[side] = Near { slope: [mm.0, im.0], knee };
         }
         lines
+    }
+
+    /// The slopes at both levels that hold on one side while the magnitude is below the second number.
+    pub fn near(&self, short: bool) -> ([u64; LEVELS], u128) {
+        let near = &self.near[usize::from(short)];
+        (near.slope, near.knee)
     }
 
     /// C_g at both levels in 1e-6 USD; None when the net quantity is beyond what 64 x 128 bits hold.
@@ -103,8 +116,8 @@ impl GroupLines {
     pub fn charges(&self, net: i128) -> Option<[u64; LEVELS]> {
         let magnitude = net.unsigned_abs();
         let near = &self.near[usize::from(net < 0)];
-        if magnitude < u128::from(near.knee) {
-            let height = |v: usize| magnitude as u64 as u128 * near.slope[v] as u128;
+        if magnitude < near.knee {
+            let height = |v: usize| rise(magnitude, near.slope[v]);
             return Some([ceil_e20_short(height(0)), ceil_e20_short(height(1))]);
         }
         self.beyond(magnitude, net < 0)

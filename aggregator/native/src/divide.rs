@@ -26,7 +26,7 @@ fn quotient<const SHIFT: u32, const ODD: u64, const DROP: u32>(n: u128) -> u64 {
 }
 
 const FIVE_14: u64 = 6_103_515_625;
-const FIVE_20: u64 = 95_367_431_640_625;
+pub const FIVE_20: u64 = 95_367_431_640_625;
 /// Numerators below these take the short way; both leave room for the addend that rounds up.
 const SHORT_E14: u128 = 1 << 109;
 const SHORT_E20: u128 = 1 << 125;

@@ -17,14 +17,14 @@ use crate::tables::{Tables, LIMB, LIMB_BITS};
 
 #[inline]
 #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
-fn load(words: &[u64; 8]) -> __m512i {
+pub(crate) fn load(words: &[u64; 8]) -> __m512i {
     // SAFETY: eight words.
     unsafe { _mm512_loadu_si512(words.as_ptr().cast()) }
 }
 
 #[inline]
 #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
-fn store(words: &mut [u64; 8], value: __m512i) {
+pub(crate) fn store(words: &mut [u64; 8], value: __m512i) {
     // SAFETY: eight words.
     unsafe { _mm512_storeu_si512(words.as_mut_ptr().cast(), value) }
 }

@@ -8,6 +8,8 @@
 
 pub mod block;
 pub mod book;
+pub mod charge;
+pub mod conclude;
 pub mod contingency;
 pub mod correlation;
 pub mod divide;
@@ -15,6 +17,8 @@ pub mod error;
 pub mod exact;
 #[cfg(target_arch = "x86_64")]
 pub mod ifma;
+#[cfg(target_arch = "x86_64")]
+pub mod lanes;
 pub mod policy;
 pub mod scan;
 pub mod tables;

@@ -182,6 +182,9 @@ fn ticks_and_trades_leave_what_a_full_valuation_gives() {
                     }
                     agrees(&book, &tables, &accounts);
                 }
+                // What blocks keep from one valuation to the next is still true.
+                book.value_all();
+                agrees(&book, &tables, &accounts);
             }
         }
     }
@@ -209,6 +212,30 @@ fn an_instrument_that_comes_back_in_another_class_is_laid_out_anew() {
         book.apply(Update { instruments: vec![back[0].clone()], ..Update::default() }).unwrap();
         let tables = Tables::build(header, vec![group], back).unwrap();
         agrees(&book, &tables, &accounts);
+    }
+}
+
+#[test]
+fn an_instrument_that_comes_back_with_another_unit_nets_at_that_unit() {
+    for kernel in kernels() {
+        let mut random = Random::new(6);
+        let header = testing::header(&mut random, 1);
+        let mut group = testing::group(&mut random, 1, ORDINARY);
+        group.lines.iter_mut().flatten().for_each(|line| line.slope += 1 << 40);
+        let mut instruments: Vec<_> =
+            (1..5).map(|id| testing::instrument(&mut random, id, 1, 1, ORDINARY)).collect();
+        instruments.iter_mut().for_each(|one| (one.group, one.unit) = (1, 1_000_000));
+        let tables = Tables::build(header.clone(), vec![group.clone()], instruments.clone()).unwrap();
+        let mut book = Book::new(kernel, tables);
+        let accounts: Vec<_> = (0..100).map(|_| testing::positions(&mut random, &instruments, 4)).collect();
+        load(&mut book, &accounts);
+        book.apply(Update { removed: vec![1], ..Update::default() }).unwrap();
+        book.value_all();
+        instruments[0].unit = 3_000_000;
+        book.apply(Update { instruments: vec![instruments[0].clone()], ..Update::default() }).unwrap();
+        book.value_all();
+        let tables = Tables::build(header, vec![group], instruments).unwrap();
+        assert!(agrees(&book, &tables, &accounts) > 50);
     }
 }
 

@@ -13,6 +13,8 @@ const CHARGE: u8 = 2;
 const SCAN: u8 = 4;
 /// The limit changed, or whether the instrument is listed.
 const LIMIT: u8 = 8;
+/// The unit changed, so that net quantities kept by blocks are stale.
+const UNIT: u8 = 16;
 
 /// Differences of the numbers that enter equity and add-ons, mod 2^128.
 #[derive(Debug, Clone, Copy, Default)]
@@ -65,7 +67,7 @@ impl Changes {
 
     /// An instrument is taken out or comes back; holders are valued from their positions.
     pub fn listing(&mut self, tables: &Tables, id: u16) {
-        self.mark(id, tables.class_of[usize::from(id)], LIMIT);
+        self.mark(id, tables.class_of[usize::from(id)], LIMIT | UNIT);
     }
 
     pub fn instrument(&mut self, old: &Instrument, new: &Instrument) {
@@ -80,7 +82,7 @@ impl Changes {
             });
         }
         if old.unit != new.unit && new.group != 0 {
-            bits |= CHARGE;
+            bits |= CHARGE | UNIT;
         }
         if old.risk != new.risk {
             bits |= SCAN;
@@ -156,6 +158,9 @@ impl Block {
             self.scan_class(kernel, tables, class, scratch);
         }
         self.touch_huge(changes, &mut touched);
+        if touched[..self.len()].iter().any(|bits| bits & UNIT != 0) {
+            self.nets = None;
+        }
 
         let chosen = |block: &Block, bits: u8, fast: bool, all: bool| {
             let fits = move |l: &u16| {
@@ -166,7 +171,7 @@ impl Block {
         };
         let slow = chosen(self, u8::MAX, false, changes.conclude_all);
         scratch.locals = chosen(self, CHARGE, true, false);
-        self.charge_groups(tables, scratch);
+        self.charge_groups(kernel, tables, scratch);
         scratch.locals = chosen(self, u8::MAX, true, changes.conclude_all);
         self.conclude(kernel, tables, scratch);
         self.value_flagged(tables, scratch);
