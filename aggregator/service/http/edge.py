@@ -93,6 +93,14 @@ async def _answer(
         )
     except web.HTTPNotFound:
         return _refused(request, 404, "there is nothing under this path; see /openapi.json")
+    except web.HTTPException:
+        raise
+    except Exception:
+        # A defect of ours. The caller gets a problem without its details; the log gets all of it.
+        if operation is not None and operation.streams:
+            raise
+        log.exception("a request met a defect", extra={"fields": {"requestId": request[REQUEST_ID]}})
+        return _refused(request, 500, "the service has a defect here; its log has it under this requestId")
 
 
 def _refused(

@@ -45,6 +45,7 @@ HTTP_ONLY: Final = {
     413: "too-large",
     415: "not-json",
     429: "rate-limited",
+    500: "internal",
     503: "unavailable",
     504: "timeout",
 }

@@ -52,6 +52,25 @@ def test_without_a_key_only_probes_answer(locked: Running) -> None:
         assert reply.headers["www-authenticate"].startswith("Bearer")
 
 
+def test_a_defect_is_a_problem_without_its_details(
+    locked: Running, stored: Stored, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What goes wrong in our own code is logged whole, and the caller learns where to find it, no more."""
+    verify = key_for(stored.home, "verify")
+    assert locked.get("/v1/policies", Authorization=verify).status == 200
+
+    def broken(*_: object) -> int:
+        raise RuntimeError("hunter2")
+
+    monkeypatch.setattr("aggregator.service.http.venues.page_size", broken)
+    reply = locked.get("/v1/policies", Authorization=verify)
+    reply.refused(500, "internal", "requestId")
+    assert b"hunter2" not in reply.body
+    found = [r for r in caplog.records if r.getMessage() == "a request met a defect"]
+    assert found
+    assert "hunter2" in str(found[-1].exc_info)
+
+
 def test_a_key_opens_its_scopes_only(locked: Running, stored: Stored) -> None:
     verify = key_for(stored.home, "verify")
     assert locked.get("/v1/policies", Authorization=verify).status == 200
