@@ -49,10 +49,19 @@ pub fn parse_all(bytes: &[u8], what: &str) -> Result<Vec<Fr>> {
 
 /// The canonical bytes of all elements.
 pub fn encode_all(values: &[Fr]) -> Vec<u8> {
-    use rayon::prelude::*;
     let mut out = vec![0u8; values.len() * BYTES];
+    encode_into(values, &mut out);
+    out
+}
+
+/// As `encode_all`, into a buffer of 32 bytes a value.
+pub fn encode_into(values: &[Fr], out: &mut [u8]) {
+    use rayon::prelude::*;
     out.par_chunks_exact_mut(BYTES)
         .zip(values)
-        .for_each(|(chunk, value)| chunk.copy_from_slice(&value.into_bigint().to_bytes_le()));
-    out
+        .for_each(|(chunk, value)| {
+            for (bytes, limb) in chunk.chunks_exact_mut(8).zip(value.into_bigint().0) {
+                bytes.copy_from_slice(&limb.to_le_bytes());
+            }
+        });
 }
