@@ -200,6 +200,7 @@ def test_a_venue_needs_nothing_of_the_service(context: BrowserContext, running: 
     made = running.get("/v1/accounts/main/proofs")["items"][0]
     path = tmp_path / "bundle.json"
     path.write_text(json.dumps(running.get(f"/v1/bundles/{made['id']}")))
+    known = next(one for one in running.get("/v1/venues")["items"] if one["venue"] == made["venue"])
     rules = tmp_path / "rules.json"
     rules.write_text(json.dumps({"venue": made["venue"], "acceptDevKeys": True}))
     venue = context.new_page()
@@ -213,6 +214,14 @@ def test_a_venue_needs_nothing_of_the_service(context: BrowserContext, running: 
     venue.get_by_label("Your own rules (JSON)").set_input_files(rules)
     venue.get_by_role("checkbox").uncheck()
     venue.get_by_label(re.compile("Drop a bundle")).set_input_files(path)
+    # One rule alone is no verdict: a stranger's attestors or policy would pass unseen.
+    expect(venue.get_by_text(re.compile("^No verdict: .*attestors"))).to_be_visible()
+    own = {n: v for n, v in known.items() if n not in ("id", "registry", "maxAgeSeconds", "verificationKeys")}
+    _, chain, registry = known["registry"].split(":")
+    own |= {"chainId": int(chain), "registry": registry, "maxAgeS": known["maxAgeSeconds"], "keyKind": "dev"}
+    whole = tmp_path / "whole.json"
+    whole.write_text(json.dumps({**own, "amountUsd": "1"}))
+    venue.get_by_label("Your own rules (JSON)").set_input_files(whole)
     expect(venue.get_by_text(re.compile("^Good for"))).to_be_visible()
     others = tmp_path / "others.json"
     others.write_text(json.dumps({"venue": "0x" + "12" * 20, "acceptDevKeys": True}))

@@ -1,6 +1,6 @@
 // A venue's page: drop a bundle, see every check. The checks run here, in this browser; the service may be asked too.
 
-import { checkBundle, formatUsd, parseBundle, verificationKeyId } from "../verify/bundle.mjs";
+import { checkBundle, formatUsd, parseBundle, uncompared, verificationKeyId } from "../verify/bundle.mjs";
 import { FormatError } from "../verify/groth16.mjs";
 import { Problem, get, list, post } from "./api.mjs";
 import { byId, card, fill, h, moment, notice, shorten, table, until, usd } from "./dom.mjs";
@@ -65,13 +65,24 @@ const drawChecks = (here, service) => {
   return table("Every condition of the bundle", [["Condition"], ["In this browser"], ...(service ? [["By the service"]] : []), ["Detail"]], rows);
 };
 
+const verdict = (bundle, good, open, service) => {
+  if (!good) return notice("bad", "Refused: see what failed.");
+  if (service && !service.good) return notice("bad", "Nothing failed here, and the service refuses it: see below.");
+  if (open.length > 0) {
+    return notice("warn", `No verdict: the proof holds, but your rules do not say ${open.join(", ")}, so these are only what the bundle says.`);
+  }
+  return notice("good", `Good for ${formatUsd(bundle.amount)} USD at ${bundle.level}.`);
+};
+
 const check = async (text, name) => {
   current = { text, name };
   fill(result, h("p", { class: "empty" }, "Checking …"));
   try {
     const bundle = parseBundle(text);
-    const here = await checkBundle(bundle, rulesOf(bundle), Math.floor(Date.now() / 1000));
+    const rules = rulesOf(bundle);
+    const here = await checkBundle(bundle, rules, Math.floor(Date.now() / 1000));
     const good = here.every((c) => c.passed);
+    const open = uncompared(rules);
     const venue = venues[Number(rulesChoice.value)];
     let [service, trouble] = [null, null];
     if (askService.checked && rulesChoice.value !== "" && venue) {
@@ -93,7 +104,7 @@ const check = async (text, name) => {
       h("p", { class: "hint mono" }, `account 0x${bundle.signals[0].toString(16).padStart(64, "0")}`),
       h("p", { class: "hint" }, "Hidden: the positions, their chains and amounts, the equity, and how much more there is.")));
     fill(result,
-      notice(good && (service?.good ?? true) ? "good" : "bad", good ? (service && !service.good ? "The bundle is sound, and the service refuses it: see below." : `Good for ${formatUsd(bundle.amount)} USD at ${bundle.level}.`) : "Refused: see what failed."),
+      verdict(bundle, good, open, service),
       drawChecks(here, service),
       service?.standing && h("p", {}, `In the registry: ${usd(service.standing.pledgedUsd)} USD pledged to all venues, ${usd(service.standing.availableUsd)} USD still free.`),
       trouble && notice("warn", `The service was not of help: ${trouble}. What this browser found stands by itself.`));

@@ -255,6 +255,17 @@ const CONDITIONS = [
   }],
 ];
 
+const NEEDED = ["venue", "chainId", "registry", "maxAgeS", "policies", "attestors", "threshold", "coverages", "keyKind"];
+
+/**
+ * What of a venue's rules is missing, so that passing every condition is no verdict yet: whoever made the bundle chose
+ * these. A policy's end is among them, because a proof binds the root only.
+ */
+export const uncompared = (rules) => [
+  ...NEEDED.filter((name) => rules[name] === undefined),
+  ...((rules.policies ?? []).some((each) => each.expires === undefined) ? ["policies' expires"] : []),
+];
+
 /**
  * Every condition of a bundle, none skipped: [{name, passed, detail}].
  *
