@@ -40,7 +40,7 @@ from circuits.assignment import commitment
 from circuits.bundle import bundle_json, make_bundle
 from circuits.context import Context
 from circuits.keys import ensure_dev_key
-from circuits.policy_tree import build_tree, table_hash
+from circuits.policy_tree import build_tree, document_hash
 from circuits.prover import prove
 from circuits.solvency import SMALL
 from tests.aggregator.service.scene import AMOUNT, ATTESTORS, HOLDER, POLICY, REGISTRY, VENUE, snapshot
@@ -61,7 +61,7 @@ def fill(home: Home) -> dict[str, Any]:
     now = int(time.time())
     taken = snapshot(cut_time=now, taken_at=now)
     positions = positions_by_id(POLICY, taken.positions)
-    opened = commitment(SMALL, table_hash(POLICY), HOLDER.blinding, positions)
+    opened = commitment(SMALL, document_hash(POLICY), HOLDER.blinding, positions)
     request = AttestationRequest(taken, POLICY, SMALL.name, HOLDER.blinding, opened)
     context = Context(31337001, REGISTRY, VENUE, now + 7_200, anchors_hash(taken.anchors), now)
     circuit, tree = ready(SMALL.name), build_tree(POLICY)

@@ -46,7 +46,7 @@ def encode_requirement(amount_e6: int, level: Level) -> int:
     return amount_e6 + (int(level) << LEVEL_SHIFT)
 
 
-def commitment(size: Size, table_hash: int, blinding: int, positions: Mapping[int, int]) -> int:
+def commitment(size: Size, document_hash: int, blinding: int, positions: Mapping[int, int]) -> int:
     """The hiding commitment to an account's slots (S11).
 
     `positions` maps instrument ids to non-zero quantities in 1e-8 units.
@@ -55,7 +55,7 @@ def commitment(size: Size, table_hash: int, blinding: int, positions: Mapping[in
     words = [(slot_id << 96) + quantity + (1 << 80) for slot_id, quantity in _slots(size, positions)]
     words += [0] * (size.slots % 2)
     pairs = [words[i] + (words[i + 1] << 128) for i in range(0, size.slots, 2)]
-    return chain(COMMITMENT_ARITY, [TAG_COMMITMENT, blinding, table_hash, *pairs])
+    return chain(COMMITMENT_ARITY, [TAG_COMMITMENT, blinding, document_hash, *pairs])
 
 
 def _slots(size: Size, positions: Mapping[int, int]) -> list[tuple[int, int]]:
@@ -90,7 +90,7 @@ def assign(
         )
     return {
         "accountId": [holder.account_id],
-        "commitment": [commitment(size, tree.table_hash, holder.blinding, positions)],
+        "commitment": [commitment(size, tree.document_hash, holder.blinding, positions)],
         "policyRoot": [tree.root],
         "requirementAndLevel": [encode_requirement(amount_e6, level)],
         "context": [context],
@@ -101,7 +101,6 @@ def assign(
         "blinding": [holder.blinding],
         "trees": [tree.tree(Level.IM), tree.tree(Level.MM)],
         "scanFactors": [policy.scan_factor_im_e6, policy.scan_factor_mm_e6],
-        "tableHash": [tree.table_hash],
         "documentHash": [tree.document_hash],
         "correlations": list(correlations(policy)),
         "blocks": list(tree.blocks(level)),

@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-import rfc8785
 from eth_utils.crypto import keccak
 
 from aggregator.model.policy import Instrument, Level, NettingGroup, Policy
@@ -38,7 +37,6 @@ class PolicyTree:
     """The committed policy. `levels[level][depth]` are the nodes, leaves first."""
 
     root: int
-    table_hash: int
     document_hash: int
     levels: dict[Level, tuple[tuple[int, ...], ...]]
     _fields: dict[Level, dict[int, tuple[int, ...]]]
@@ -81,16 +79,12 @@ def group_row(group: NettingGroup, level: Level) -> tuple[int, ...]:
     return (group.id, *(line.slope_e12 for line in lines), *(line.intercept_e26 for line in lines[1:]))
 
 
-def table_hash(policy: Policy) -> int:
-    """Hash of the table id -> symbol, which a commitment binds so that ids mean the same to attestor and prover."""
-    table: list[dict[str, int | str]] = [
-        {"id": i.id, "symbol": i.symbol} for i in sorted(policy.instruments, key=lambda i: i.id)
-    ]
-    return int.from_bytes(keccak(rfc8785.dumps([*table])), "big") >> 8
-
-
 def document_hash(policy: Policy) -> int:
-    """Hash of the whole canonical policy document."""
+    """Hash of the whole canonical policy document.
+
+    A commitment binds it, so what an attestor counted under one policy (its ids, what it accepts, the marks by which
+    it takes liquidity positions apart) cannot be proven under another.
+    """
     return int.from_bytes(keccak(encode_policy(policy)), "big") >> 8
 
 
@@ -125,17 +119,16 @@ def build_tree(policy: Policy) -> PolicyTree:
         for instrument_id, leaf in zip(ids, hashed, strict=True):
             leaves[instrument_id] = leaf
         levels[level] = _fold(leaves)
-    table, document = table_hash(policy), document_hash(policy)
+    document = document_hash(policy)
     header = [
-        table,
+        document,
         levels[Level.IM][DEPTH][0],
         levels[Level.MM][DEPTH][0],
         policy.scan_factor_im_e6,
         policy.scan_factor_mm_e6,
-        document,
         *correlations(policy),
     ]
-    return PolicyTree(chain(POLICY_ARITY, header), table, document, levels, fields, words)
+    return PolicyTree(chain(POLICY_ARITY, header), document, levels, fields, words)
 
 
 def _leaf_fields(instrument: Instrument, group_hash: int, level: Level) -> tuple[int, ...]:

@@ -121,7 +121,6 @@ def _private_inputs(size: Size) -> list[tuple[str, int]]:
         ("blinding", 1),
         ("trees", 2),
         ("scanFactors", 2),
-        ("tableHash", 1),
         ("documentHash", 1),
         ("correlations", pairs),
         ("blocks", BLOCKS),
@@ -175,10 +174,10 @@ def _account(b: Builder, public: dict[str, Lc], private: dict[str, list[Lc]]) ->
 def _policy_header(
     b: Builder, public: dict[str, Lc], private: dict[str, list[Lc]], level: Lc
 ) -> tuple[Lc, Lc, list[Lc]]:
-    # (S4) policyRoot = chain14(table hash, tree_IM, tree_MM, f_IM, f_MM, document hash, rho_12 .. rho_78)
+    # (S4) policyRoot = chain14(document hash, tree_IM, tree_MM, f_IM, f_MM, rho_12 .. rho_78)
     b.label("S4 policy root")
     trees, factors = private["trees"], private["scanFactors"]
-    header = [*private["tableHash"], *trees, *factors, *private["documentHash"], *private["correlations"]]
+    header = [*private["documentHash"], *trees, *factors, *private["correlations"]]
     b.equal(poseidon_chain(b, POLICY_ARITY, header), public["policyRoot"])
     #      tree = tree_MM + level (tree_IM - tree_MM) ,  f likewise
     tree = choose(b, level, trees[1], trees[0])
@@ -320,13 +319,13 @@ def _slots(
         amount = b.mul(quantity, leaf.unit)
         for g, pointer in enumerate(pointers):
             totals.nets[g].append(b.mul(pointer, amount))
-    # (S11) commitment = chain15(tag, blinding, table hash, slot pairs)
+    # (S11) commitment = chain15(tag, blinding, document hash, slot pairs)
     #       slot = 2^96 id + q + 2^80 ,  pair = slot_2j + 2^128 slot_2j+1
     b.label("S11 commitment")
     words += [Lc.constant(0)] * (size.slots % 2)
     pairs = [words[i] + words[i + 1] * (1 << 128) for i in range(0, size.slots, 2)]
     tag = b.wire(Lc.constant(TAG_COMMITMENT))
-    opening = [tag, *private["blinding"], *private["tableHash"], *(b.wire(pair) for pair in pairs)]
+    opening = [tag, *private["blinding"], *private["documentHash"], *(b.wire(pair) for pair in pairs)]
     b.equal(poseidon_chain(b, COMMITMENT_ARITY, opening), public["commitment"])
     return totals
 

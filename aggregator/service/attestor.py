@@ -18,7 +18,7 @@ from aggregator.service.accepting import accepted_positions
 from chains.attestation import Attestation
 from circuits.assignment import commitment
 from circuits.bundle import BundleAttestation
-from circuits.policy_tree import table_hash
+from circuits.policy_tree import document_hash
 from circuits.solvency import SIZES
 
 
@@ -67,7 +67,7 @@ def attest(
     _same_positions(accepted_positions(request.policy, shown), accepted)
     opened = commitment(
         SIZES[request.circuit],
-        table_hash(request.policy),
+        document_hash(request.policy),
         request.blinding,
         positions_by_id(request.policy, accepted),
     )

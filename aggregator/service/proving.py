@@ -21,7 +21,7 @@ from circuits.bundle import Bundle, BundleAttestation, make_bundle
 from circuits.context import Context
 from circuits.groth16 import ProvingKey, open_key
 from circuits.keys import ceremony_key_path, ensure_dev_key
-from circuits.policy_tree import PolicyTree, build_tree, table_hash
+from circuits.policy_tree import PolicyTree, build_tree, document_hash
 from circuits.prover import Prepared, Proof, prepare, prove_prepared, size_for
 
 Tell = Callable[[str], object]
@@ -56,7 +56,7 @@ def attestation_request(stored: StoredSnapshot, policy: Policy, now: int) -> Att
     size = size_for(evaluate_snapshot(policy, snapshot, Level.IM, now))
     opened = commitment(
         size,
-        table_hash(policy),
+        document_hash(policy),
         stored.blinding,
         positions_by_id(policy, accepted_positions(policy, snapshot)),
     )
@@ -201,6 +201,6 @@ def check_attestations(bundle: Bundle) -> None:
     for item in attestations_of(bundle):
         if (signer := item.attestation.signer(item.signature)) != item.attestor:
             raise ProofRefusedError(
-                f"the attestation of {item.attestor} is not over this account, snapshot and policy table "
-                f"(it recovers to {signer}); have this snapshot attested"
+                f"the attestation of {item.attestor} is not over this account, snapshot and policy "
+                f"(it recovers to {signer}); have this snapshot attested under this policy"
             )

@@ -1,4 +1,4 @@
-"""Words the contracts read: proofs, verifying keys, and the two packed public inputs.
+"""Words the contracts read: proofs, verifying keys, signatures, and the two packed public inputs.
 
 The EVM's BN254 precompiles take an element c0 + c1 u of F_q2 as (c1, c0) (EIP-197); our own proof bytes and the
 iden3 formats hold (c0, c1). The swap happens here and nowhere else.
@@ -23,6 +23,8 @@ FIELD_R: Final = 218882428718392752222464057452572750885483644004160343436982041
 
 PROOF_BYTES: Final = 256
 PUBLIC_INPUTS: Final = 5
+SIGNATURE_BYTES: Final = 65
+_SECP256K1_ORDER: Final = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 LEVEL_SHIFT: Final = 80
 CONTEXT_TAG: Final = keccak(b"counterfoil/context/1")
 
@@ -92,6 +94,28 @@ def verifying_key_digest(key: VerifyingKeyWords) -> bytes:
     alpha, beta, gamma, delta, ic = key
     flat = [*alpha, *beta, *gamma, *delta, *(c for point in ic for c in point)]
     return keccak(b"".join(c.to_bytes(32, "big") for c in flat))
+
+
+def signature_words(signature: bytes) -> tuple[bytes, bytes]:
+    """A signature as the registry reads it (EIP-2098): r, and s with the parity of y in its highest bit.
+
+    Args:
+        signature: 65 bytes r s v, v 27 or 28.
+
+    Raises:
+        FormatError: another length, another v, or an s that is not in the lower half of the order (EIP-2).
+    """
+    if len(signature) != SIGNATURE_BYTES:
+        raise FormatError(
+            f"an attestor's signature is {SIGNATURE_BYTES} bytes and this one is {len(signature)}; ask for it again"
+        )
+    s, v = int.from_bytes(signature[32:64], "big"), signature[64]
+    if v not in (27, 28) or not 0 < s <= _SECP256K1_ORDER // 2:
+        raise FormatError(
+            "an attestor's signature is malformed (its v is not 27 or 28, or its s is not in the lower half); "
+            "ask for it again"
+        )
+    return signature[:32], (s | (v - 27) << 255).to_bytes(32, "big")
 
 
 def requirement_and_level(amount_usd_e6: int, level: Level) -> int:

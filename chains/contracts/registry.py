@@ -22,7 +22,7 @@ from web3.types import BlockIdentifier, TxParams
 from aggregator.model.errors import ChainError, FormatError, ProofRefusedError
 from aggregator.model.policy import Level
 from aggregator.model.units import TOTAL_BOUND
-from chains.contracts.calldata import context_of, proof_words
+from chains.contracts.calldata import context_of, proof_words, signature_words
 from chains.contracts.coding import call_data, decode_result
 from chains.contracts.reverts import refusal
 
@@ -42,7 +42,7 @@ class Submission:
         amount_usd_e6, level: packed into public input 3.
         venue, expiry, anchors_hash, cut_time: hashed with chain and registry into public input 4.
         attestation_expiry, coverage: the rest of what the attestors signed.
-        signatures: 65 bytes each, by ascending signer address.
+        signatures: 65 bytes each (r s v), by ascending signer address.
     """
 
     circuit_id: bytes
@@ -78,6 +78,8 @@ class Submission:
         if not is_address(self.venue):
             raise FormatError(f"the venue {self.venue!r} is not an address; make the bundle again")
         proof_words(self.proof)
+        for signature in self.signatures:
+            signature_words(signature)
 
     def context(self, chain_id: int, registry: str) -> int:
         """Public input 4 when this is submitted to `registry` on `chain_id`."""
@@ -209,7 +211,7 @@ def submit_call(submission: Submission) -> bytes:
             s.cut_time,
             s.attestation_expiry,
             s.coverage,
-            s.signatures,
+            [signature_words(signature) for signature in s.signatures],
         ),
     )
 

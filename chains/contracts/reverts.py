@@ -99,7 +99,8 @@ _SENTENCES: Final[dict[str, Callable[[Values], str]]] = {
         "ask more attestors"
     ),
     "MalformedSignature": lambda v: (
-        f"attestor signature {v['index']} is malformed (65 bytes with s in the lower half); ask for it again"
+        f"attestor signature {v['index']} is malformed (no key signs so, or its s is not in the lower half); "
+        "ask for it again"
     ),
     "NotAnAttestor": lambda v: (
         f"attestor signature {v['index']} is by {to_checksum_address(v['signer'])}, which is no attestor of this "
@@ -165,6 +166,9 @@ _SENTENCES: Final[dict[str, Callable[[Values], str]]] = {
     ),
     "BadThreshold": lambda v: (
         f"the threshold {v['threshold']} does not fit {v['attestors']} attestors; give 1 to {v['attestors']}"
+    ),
+    "TooManyAttestors": lambda v: (
+        f"a set of {v['attestors']} attestors is too large; name at most {v['most']}"
     ),
     "AttestorsNotAscending": lambda v: (
         f"attestor {v['index']} is a repeat, zero, or out of order; list distinct addresses in ascending order"

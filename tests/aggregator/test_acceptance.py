@@ -170,15 +170,19 @@ def test_an_account_is_worth_what_is_accepted_and_the_attestor_agrees() -> None:
     assert accept(strict, called).positions == {ETH: 40 * 10**8}
     assert whole.equity_e20 - less.equity_e20 == 50_000 * 10**8 * plain.by_symbol[USDC].mark_e12
 
-    def opened(quantities: dict[str, int]) -> int:
-        table = build_tree(strict).table_hash
-        return commitment(SMALL, table, HOLDER.blinding, positions_by_id(strict, quantities))
+    def opened(quantities: dict[str, int], policy: Policy = strict) -> int:
+        policy_hash = build_tree(policy).document_hash
+        return commitment(SMALL, policy_hash, HOLDER.blinding, positions_by_id(policy, quantities))
 
     request = AttestationRequest(called, strict, SMALL.name, HOLDER.blinding, opened({ETH: 40 * 10**8}))
     assert attest(request, called, ATTESTORS[0], 900).attestor == ATTESTORS[0].address.lower()
     greedy = replace(request, commitment=opened(dict(called.positions)))
     with pytest.raises(ProofRefusedError, match="does not open"):
         attest(greedy, called, ATTESTORS[0], 900)
+    # Attested under the holder's own rules it is signed, and opens nothing under the venue's.
+    lax = replace(request, policy=plain, commitment=opened(dict(called.positions), plain))
+    attest(lax, called, ATTESTORS[0], 900)
+    assert lax.commitment != opened(dict(called.positions))
     claimed = replace(request, snapshot=snapshot_of())
     with pytest.raises(ProofRefusedError, match="but 0e-8 were read here"):
         attest(claimed, called, ATTESTORS[0], 900)

@@ -19,7 +19,7 @@ from py_ecc.optimized_bn128.optimized_pairing import pairing
 from aggregator.cli.verifying import deploy_verifier
 from aggregator.margin.native import evaluate
 from aggregator.model.errors import ExpiredError, FormatError, ProofRefusedError, WrongAudienceError
-from aggregator.model.policy import Level
+from aggregator.model.policy import Acceptance, Level, Policy
 from aggregator.service.venue import check_bundle, require
 from chains.contracts.calldata import proof_words, verifying_key_words
 from chains.contracts.coding import call_data, creation_code, decode_result
@@ -177,7 +177,7 @@ def test_a_debt_does_not_move_into_the_neighbouring_field() -> None:
     inputs = statement({9: 1})
     slot = TINY.slots - 1
     inputs["quantity"][slot] = (1 << 96) - 40_000 * E8
-    inputs["commitment"] = [commitment(TINY, tree().table_hash, HOLDER.blinding, debt)]
+    inputs["commitment"] = [commitment(TINY, tree().document_hash, HOLDER.blinding, debt)]
     found = refusing(inputs)
     assert "S11 commitment" not in found
     assert "S9 quantity" in found
@@ -191,7 +191,7 @@ def test_a_quantity_does_not_reach_into_the_next_slot_of_its_pair() -> None:
     assert slot % 2 == 0
     shared = (10 << 96) - 40_000 * E8 - (9 << 96) - 1
     inputs["quantity"][slot] = (9 << 96) - (1 << 96) + 7 * E8 + (shared << 128)
-    inputs["commitment"] = [commitment(TINY, tree().table_hash, HOLDER.blinding, debt)]
+    inputs["commitment"] = [commitment(TINY, tree().document_hash, HOLDER.blinding, debt)]
     found = refusing(inputs)
     assert "S11 commitment" not in found
     assert "S9 quantity" in found
@@ -453,13 +453,26 @@ def test_a_proof_is_not_replayed_after_its_expiry() -> None:
     assert [c.name for c in check_bundle(refitted, rules, late) if not c.passed] == ["proof"]
 
 
-def test_a_proof_is_not_replayed_for_another_policy_table() -> None:
-    """Ids read under another table: a worthless token that another policy calls by the id of ETH."""
-    table = replace(POLICY, instruments=tuple(replace(i, symbol=f"X{i.symbol}") for i in POLICY.instruments))
-    assert build_tree(table).table_hash != tree().table_hash
-    inputs = statement({2: 5 * E8})
-    inputs["tableHash"] = [build_tree(table).table_hash]
-    assert refusing(inputs) == {"S4 policy root", "S11 commitment"}
+@pytest.mark.parametrize(
+    "own",
+    [
+        replace(POLICY, instruments=tuple(replace(i, symbol=f"X{i.symbol}") for i in POLICY.instruments)),
+        replace(POLICY, instruments=(replace(POLICY.instruments[0], mark_e12=1), *POLICY.instruments[1:])),
+        replace(POLICY, acceptance=Acceptance(pool_range_e6=0)),
+        replace(POLICY, epoch=POLICY.epoch + 1),
+    ],
+    ids=["ids of other tokens", "marks", "acceptance", "epoch"],
+)
+def test_what_was_counted_under_one_policy_is_not_proven_under_another(own: Policy) -> None:
+    """A holder has its positions counted under a policy of its own: a worthless token by the id of ETH, a pool taken
+    apart at invented marks, everything accepted. The attested commitment does not open under the venue's root.
+    """
+    account = {2: 5 * E8}
+    inputs = statement(account)
+    attested = commitment(TINY, build_tree(own).document_hash, HOLDER.blinding, account)
+    assert refusing({**inputs, "commitment": [attested]}) == {"S11 commitment"}
+    opened = {**inputs, "commitment": [attested], "documentHash": [build_tree(own).document_hash]}
+    assert refusing(opened) == {"S4 policy root"}
 
 
 def _refitted(bundle: Bundle) -> Bundle:

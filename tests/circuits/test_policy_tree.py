@@ -67,11 +67,11 @@ def test_the_root_is_the_chain_of_the_header() -> None:
     t = tree()
     rho = [0] * 28
     rho[0] = POLICY.correlation_e6[0][1]
-    header = [t.table_hash, t.tree(Level.IM), t.tree(Level.MM)]
-    header += [POLICY.scan_factor_im_e6, POLICY.scan_factor_mm_e6, t.document_hash, *rho]
+    header = [t.document_hash, t.tree(Level.IM), t.tree(Level.MM)]
+    header += [POLICY.scan_factor_im_e6, POLICY.scan_factor_mm_e6, *rho]
     state = poseidon(header[:14])
     state = poseidon([state, *header[14:27]])
-    state = poseidon([state, *header[27:], *[0] * 6])
+    state = poseidon([state, *header[27:], *[0] * 7])
     assert t.root == state
 
 
@@ -107,6 +107,14 @@ def test_every_number_moves_the_root(policy: Policy) -> None:
     assert build_tree(policy).root != tree().root
 
 
-def test_another_table_of_symbols_is_another_commitment_domain() -> None:
-    assert build_tree(_with_instrument(symbol="EUR")).table_hash != tree().table_hash
-    assert build_tree(_with_instrument(mark_e12=1)).table_hash == tree().table_hash
+@pytest.mark.parametrize(
+    "policy",
+    [
+        _with_instrument(symbol="EUR"),
+        _with_instrument(mark_e12=1),
+        replace(POLICY, acceptance=replace(POLICY.acceptance, pool_range_e6=1)),
+        replace(POLICY, epoch=POLICY.epoch + 1),
+    ],
+)
+def test_another_policy_is_another_commitment_domain(policy: Policy) -> None:
+    assert build_tree(policy).document_hash != tree().document_hash

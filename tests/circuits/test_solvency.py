@@ -156,7 +156,7 @@ def _shift(instrument_id: int, quantity: int) -> Inputs:
     index = slot_of(instrument_id)
     inputs["quantity"][index], inputs["short"][index] = abs(quantity) % MODULUS, int(quantity < 0)
     inputs["commitment"] = [
-        commitment(TINY, tree().table_hash, HOLDER.blinding, {**ACCOUNT, instrument_id: quantity})
+        commitment(TINY, tree().document_hash, HOLDER.blinding, {**ACCOUNT, instrument_id: quantity})
     ]
     return _amount(inputs, 0)
 
@@ -210,7 +210,7 @@ def _recommit(inputs: Inputs) -> Inputs:
     ]
     pairs = [words[i] + (words[i + 1] << 128) for i in range(0, len(words), 2)]
     inputs["commitment"] = [
-        chain(COMMITMENT_ARITY, [TAG_COMMITMENT, *inputs["blinding"], *inputs["tableHash"], *pairs])
+        chain(COMMITMENT_ARITY, [TAG_COMMITMENT, *inputs["blinding"], *inputs["documentHash"], *pairs])
     ]
     return inputs
 
@@ -268,7 +268,7 @@ def test_a_level_that_is_no_bit_is_refused() -> None:
     assert not accepted(inputs)
 
 
-@pytest.mark.parametrize("name", ["trees", "scanFactors", "tableHash", "documentHash", "correlations"])
+@pytest.mark.parametrize("name", ["trees", "scanFactors", "documentHash", "correlations"])
 def test_no_header_field_can_be_changed(name: str) -> None:
     inputs = _amount(honest(), 0)
     inputs[name][0] += 1

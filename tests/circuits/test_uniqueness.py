@@ -21,8 +21,8 @@ from tests.circuits.uniqueness import Propagation, Verdict, private_names
 SMALLEST = Size(slots=2, classes=1, groups=1)
 SIGNALS = {
     "accountId": {"secretKey", "subAccount"},
-    "commitment": {"blinding", "tableHash", "leafId", "quantity", "short"},
-    "policyRoot": {"tableHash", "trees", "scanFactors", "documentHash", "correlations"},
+    "commitment": {"blinding", "documentHash", "leafId", "quantity", "short"},
+    "policyRoot": {"documentHash", "trees", "scanFactors", "correlations"},
     "requirementAndLevel": {"amount", "level"},
 }
 

@@ -2,10 +2,8 @@
 pragma solidity 0.8.37;
 
 import {Ownable} from "@openzeppelin/contracts/access/Ownable.sol";
-import {Ownable2Step} from "@openzeppelin/contracts/access/Ownable2Step.sol";
 import {Pausable} from "@openzeppelin/contracts/utils/Pausable.sol";
-import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
-import {MessageHashUtils} from "@openzeppelin/contracts/utils/cryptography/MessageHashUtils.sol";
+import {AttestorSets} from "./AttestorSets.sol";
 import {IProofVerifier} from "./IProofVerifier.sol";
 
 /// @title What a registry accepts: verifiers, attestors, policies, coverages
@@ -13,13 +11,9 @@ import {IProofVerifier} from "./IProofVerifier.sol";
 /// their own back. The guardian may only pause.
 ///
 /// Ending and revoking. A policy whose window ends, or a circuit beside which a newer one is added, leaves recorded
-/// proofs to run out at their own `until`. A policy, attestor set or verifier that is revoked or replaced backs no new
-/// pledge from that second on, and after the grace period in force at that second it counts for nothing. A revocation
-/// is for good: the same root, set or verifier set again gets a new id, and old proofs stay with the old one.
-///
-/// @dev Each policy, attestor set and verifier has a small id, never used twice, which the registry stores beside what
-/// was proven under it.
-abstract contract AcceptanceRules is Ownable2Step, Pausable {
+/// proofs to run out at their own `until`. A policy, attestor set or verifier that is replaced or taken back is revoked
+/// (see `Revocations`): the same root, set or verifier set again gets a new id, and old proofs stay with the old one.
+abstract contract AcceptanceRules is AttestorSets, Pausable {
     struct Verifier {
         IProofVerifier verifier;
         bool dev;
@@ -33,42 +27,17 @@ abstract contract AcceptanceRules is Ownable2Step, Pausable {
         address publisher;
     }
 
-    /// @notice The longest grace period that can be set.
-    uint32 public constant MAX_GRACE = 30 days;
-
-    uint256 private constant POLICY = 1 << 32;
-    uint256 private constant ATTESTORS = 2 << 32;
-    uint256 private constant VERIFIER = 3 << 32;
-
-    /// @notice keccak256 of the EIP-712 domain {name: "counterfoil", version: "1"}. It has no chain id and no contract:
-    /// an attestation states a fact that holds everywhere, and the proof's context binds chain, registry and venue.
-    bytes32 public constant DOMAIN_SEPARATOR = keccak256(
-        abi.encode(
-            keccak256("EIP712Domain(string name,string version)"), keccak256("counterfoil"), keccak256("1")
-        )
-    );
-    bytes32 public constant ATTESTATION_TYPEHASH = keccak256(
-        "Attestation(uint256 accountId,uint256 commitment,bytes32 anchorsHash,uint64 cutTime,uint64 expiry,bytes32 coverage)"
-    );
-
     /// @notice A production registry refuses verifiers of keys made without a ceremony.
     bool public immutable production;
     /// @notice Seconds after its cut at which a snapshot is too old to submit.
     uint64 public immutable maxAge;
 
-    // These share a storage word with the pause flag, so that a submission reads them all at once.
-    /// @notice Signatures of distinct attestors a submission needs (m of m-of-n).
-    uint16 public threshold;
-    /// @notice Id of the attestor set in force.
-    uint16 public attestorSetId;
+    // In the storage word of the attestor set and the pause flag, where there is room for them.
     uint24 private _policies;
     uint16 private _verifierCount;
 
     /// @notice May pause, and nothing else; address 0 for none.
     address public guardian;
-    /// @notice Seconds that what was proven under a revoked policy, attestor set or verifier still counts, and in
-    /// which a margin call is to be met.
-    uint32 public gracePeriod = 1 days;
     /// @notice Whether attestations of this coverage (which chains and kinds were read) are accepted.
     mapping(bytes32 coverage => bool accepted) public coverageAccepted;
     /// @notice Whether an address may publish policies.
@@ -76,46 +45,32 @@ abstract contract AcceptanceRules is Ownable2Step, Pausable {
 
     mapping(uint256 policyRoot => Policy) private _policyOf;
     mapping(bytes32 circuitId => Verifier) private _verifiers;
-    mapping(address attestor => uint256 setId) private _attestorSince;
-    /// @dev Last second at which something revoked counts; 0 while it is not revoked.
-    mapping(uint256 kindAndId => uint256 end) private _revokedEnd;
-    address[] private _attestors;
 
     event VerifierSet(bytes32 indexed circuitId, address verifier, bool dev, uint16 id);
-    event AttestorsSet(address[] attestors, uint256 threshold, uint16 id);
     event PolicySet(uint256 indexed policyRoot, uint64 from, uint64 until, address publisher, uint24 id);
     event PublisherSet(address indexed account, bool allowed);
     event CoverageSet(bytes32 indexed coverage, bool accepted);
     event GuardianSet(address indexed guardian);
-    event GracePeriodSet(uint32 seconds_);
     event PolicyRevoked(uint256 indexed policyRoot, uint24 id, uint64 countsUntil);
-    event AttestorsRevoked(uint16 indexed id, uint64 countsUntil);
     event VerifierRevoked(bytes32 indexed circuitId, uint16 id, uint64 countsUntil);
 
     error NotAContract(address account);
     error DevVerifierRefused(bytes32 circuitId, address verifier);
-    error BadThreshold(uint256 threshold, uint256 attestors);
-    error AttestorsNotAscending(uint256 index);
     error BadWindow(uint64 from, uint64 until);
-    error GraceTooLong(uint32 seconds_);
     error NotPublisher(address account, uint256 policyRoot);
     error NotGuardian(address account);
     error UnknownCircuit(bytes32 circuitId);
     error PolicyNotInForce(uint256 policyRoot, uint64 until, uint256 time);
     error CoverageNotAccepted(bytes32 coverage);
-    error TooFewSignatures(uint256 given, uint256 needed);
-    error MalformedSignature(uint256 index);
-    error NotAnAttestor(uint256 index, address signer);
-    error SignersNotAscending(uint256 index, address signer);
 
     /// @param attestors Ascending addresses.
     /// @param threshold_ 1 to attestors.length.
     constructor(address owner_, bool production_, uint64 maxAge_, address[] memory attestors, uint256 threshold_)
         Ownable(owner_)
+        AttestorSets(attestors, threshold_)
     {
         production = production_;
         maxAge = maxAge_;
-        _setAttestors(attestors, threshold_);
     }
 
     /// @notice Stops new submissions and pledges. Release, transfer and poke go on: no venue is ever locked in.
@@ -133,13 +88,6 @@ abstract contract AcceptanceRules is Ownable2Step, Pausable {
     function setGuardian(address guardian_) external onlyOwner {
         guardian = guardian_;
         emit GuardianSet(guardian_);
-    }
-
-    /// @notice Sets the grace period of later revocations and margin calls; earlier ones keep theirs.
-    function setGracePeriod(uint32 seconds_) external onlyOwner {
-        require(seconds_ <= MAX_GRACE, GraceTooLong(seconds_));
-        gracePeriod = seconds_;
-        emit GracePeriodSet(seconds_);
     }
 
     /// @notice Accepts the proofs of a circuit through `verifier`, or of none through address 0. Whether the verifier
@@ -160,16 +108,6 @@ abstract contract AcceptanceRules is Ownable2Step, Pausable {
         }
         _verifiers[circuitId] = Verifier(verifier, dev, id);
         emit VerifierSet(circuitId, address(verifier), dev, id);
-    }
-
-    /// @notice Replaces the whole attestor set and revokes the one before it: what that one attested counts for the
-    /// grace period only. With a grace period longer than proofs live, a rotation calls nobody.
-    /// @param attestors Ascending addresses.
-    /// @param threshold_ 1 to attestors.length.
-    function setAttestors(address[] calldata attestors, uint256 threshold_) external onlyOwner {
-        uint16 old = attestorSetId;
-        emit AttestorsRevoked(old, _revoke(ATTESTORS | old));
-        _setAttestors(attestors, threshold_);
     }
 
     /// @notice Allows an address to publish policies, or stops it. What it has published stays.
@@ -226,32 +164,6 @@ abstract contract AcceptanceRules is Ownable2Step, Pausable {
         return (v.verifier, v.dev);
     }
 
-    /// @notice The attestors in force, ascending.
-    function attestorSet() external view returns (address[] memory) {
-        return _attestors;
-    }
-
-    function isAttestor(address account) public view returns (bool) {
-        return _attestorSince[account] == attestorSetId;
-    }
-
-    /// @notice The EIP-712 digest an attestor signs.
-    function attestationDigest(
-        uint256 accountId,
-        uint256 commitment,
-        bytes32 anchorsHash,
-        uint64 cutTime,
-        uint64 expiry,
-        bytes32 coverage
-    ) public pure returns (bytes32) {
-        return MessageHashUtils.toTypedDataHash(
-            DOMAIN_SEPARATOR,
-            keccak256(
-                abi.encode(ATTESTATION_TYPEHASH, accountId, commitment, anchorsHash, cutTime, expiry, coverage)
-            )
-        );
-    }
-
     function _requireVerifier(bytes32 circuitId) internal view returns (IProofVerifier verifier, uint16 id) {
         Verifier memory v = _verifiers[circuitId];
         (verifier, id) = (v.verifier, v.id);
@@ -269,38 +181,12 @@ abstract contract AcceptanceRules is Ownable2Step, Pausable {
         require(coverageAccepted[coverage], CoverageNotAccepted(coverage));
     }
 
-    /// @dev At least `threshold` signatures, all of them good, by strictly ascending (so distinct) attestors.
-    /// @return id Of the attestor set in force.
-    function _requireAttested(bytes32 digest, bytes[] calldata signatures) internal view returns (uint16 id) {
-        uint256 needed = threshold;
-        id = attestorSetId;
-        require(signatures.length >= needed, TooFewSignatures(signatures.length, needed));
-        address previous = address(0);
-        for (uint256 i = 0; i < signatures.length; ++i) {
-            (address signer, ECDSA.RecoverError err,) = ECDSA.tryRecoverCalldata(digest, signatures[i]);
-            require(err == ECDSA.RecoverError.NoError, MalformedSignature(i));
-            require(_attestorSince[signer] == id, NotAnAttestor(i, signer));
-            require(signer > previous, SignersNotAscending(i, signer));
-            previous = signer;
-        }
-    }
-
     /// @dev Last second at which a proof counts that was made under these three: the first end of those revoked.
     /// The largest number while none is.
     function _countsUntil(uint24 policyId, uint16 setId, uint16 verifierId) internal view returns (uint256 end) {
-        end = _revokedEnd[POLICY | policyId];
-        if (end == 0) end = type(uint256).max;
-        uint256 other = _revokedEnd[VERIFIER | verifierId];
-        if (other != 0 && other < end) end = other;
-        if (setId != attestorSetId) {
-            other = _revokedEnd[ATTESTORS | setId];
-            if (other < end) end = other;
-        }
-    }
-
-    function _revoke(uint256 kindAndId) private returns (uint64 end) {
-        end = uint64(block.timestamp) + gracePeriod;
-        _revokedEnd[kindAndId] = end;
+        end = _cutShort(type(uint256).max, POLICY | policyId);
+        end = _cutShort(end, VERIFIER | verifierId);
+        if (setId != attestorSetId) end = _cutShort(end, ATTESTORS | setId);
     }
 
     function _revokePolicy(uint256 policyRoot) private {
@@ -319,21 +205,5 @@ abstract contract AcceptanceRules is Ownable2Step, Pausable {
         uint32 last = until > type(uint32).max ? type(uint32).max : uint32(until);
         _policyOf[policyRoot] = Policy(uint32(from), last, id, publisher);
         emit PolicySet(policyRoot, from, last, publisher, id);
-    }
-
-    /// @dev A new id retires the attestors of the last set without touching their storage.
-    function _setAttestors(address[] memory attestors, uint256 threshold_) private {
-        bool fits = threshold_ != 0 && threshold_ <= attestors.length && threshold_ <= type(uint16).max;
-        require(fits, BadThreshold(threshold_, attestors.length));
-        uint16 id = ++attestorSetId;
-        address previous = address(0);
-        for (uint256 i = 0; i < attestors.length; ++i) {
-            require(attestors[i] > previous, AttestorsNotAscending(i));
-            previous = attestors[i];
-            _attestorSince[previous] = id;
-        }
-        _attestors = attestors;
-        threshold = uint16(threshold_);
-        emit AttestorsSet(attestors, threshold_, id);
     }
 }

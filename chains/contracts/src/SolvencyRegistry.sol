@@ -2,8 +2,8 @@
 pragma solidity 0.8.37;
 
 import {AcceptanceRules} from "./AcceptanceRules.sol";
-import {IProofVerifier} from "./IProofVerifier.sol";
-import {Book, Line, More, putBook, putLine} from "./Words.sol";
+import {Submissions} from "./Submissions.sol";
+import {Book, Line, More, putBook, putLine, time32} from "./Words.sol";
 
 /// @title Registry of proven margin and of what venues have pledged against it
 /// @notice Anyone may `submit` a bundle: a proof that an account's excess is at least `amount`, and the signatures of
@@ -25,25 +25,7 @@ import {Book, Line, More, putBook, putLine} from "./Words.sol";
 /// @dev No call leaves this contract except the verifier's, which is a static one, and state changes only after it.
 /// Amounts are in 1e-6 USD, times in Unix seconds. Storage keeps amounts in 64 bits (18 trillion USD) and times in 32
 /// (the year 2106); larger ones are kept as the largest that fit, which is less than what was proven, never more.
-contract SolvencyRegistry is AcceptanceRules {
-    /// @notice What a relayer brings: everything of a bundle that the chain checks.
-    struct Submission {
-        bytes32 circuitId;
-        uint256[8] proof;
-        uint256 accountId;
-        uint256 commitment;
-        uint256 policyRoot;
-        uint256 amount;
-        uint8 level;
-        address venue;
-        uint64 expiry;
-        bytes32 anchorsHash;
-        uint64 cutTime;
-        uint64 attestationExpiry;
-        bytes32 coverage;
-        bytes[] signatures;
-    }
-
+contract SolvencyRegistry is Submissions {
     /// @notice What an account has proven at its latest cut, per level, and the sum of its live pledges.
     struct Account {
         uint64 cutTime;
@@ -73,22 +55,6 @@ contract SolvencyRegistry is AcceptanceRules {
         FAILED
     }
 
-    /// @dev What a checked submission amounts to.
-    struct Checked {
-        uint32 until;
-        uint32 expiry;
-        uint64 amount;
-        uint24 policyId;
-        uint16 setId;
-        uint16 verifierId;
-    }
-
-    uint8 public constant LEVEL_MM = 0;
-    uint8 public constant LEVEL_IM = 1;
-    bytes32 public constant CONTEXT_TAG = keccak256("counterfoil/context/1");
-    uint256 private constant LEVEL_SHIFT = 80;
-    uint256 private constant AMOUNT_BOUND = 1 << 80;
-
     mapping(uint256 accountId => Book) private _books;
     mapping(uint256 accountId => More) private _mores;
     mapping(uint256 accountId => mapping(address venue => Line)) private _lines;
@@ -114,17 +80,7 @@ contract SolvencyRegistry is AcceptanceRules {
     /// @notice After a margin call, what is proven, fresh and not revoked covers the pledges again.
     event MarginRestored(uint256 indexed accountId, uint256 proven, uint256 pledged);
 
-    error UnknownLevel(uint8 level);
-    error AmountTooLarge(uint256 amount);
     error ZeroAmount();
-    error ZeroVenue();
-    error ProofExpired(uint64 expiry, uint256 time);
-    error AttestationExpired(uint64 expiry, uint256 time);
-    error CutInFuture(uint64 cutTime, uint256 time);
-    error CutTooOld(uint64 cutTime, uint256 oldestAccepted);
-    error CutSuperseded(uint64 cutTime, uint64 latest);
-    error NotNewer(uint256 accountId, address venue, uint64 cutTime, uint64 expiry);
-    error ProofRejected(bytes32 circuitId);
     error NoFreshProof(uint256 accountId, address venue, uint64 until);
     error NotInitialMargin(uint256 accountId, address venue);
     error PledgeAboveProof(uint256 accountId, address venue, uint256 wanted, uint256 proven);
@@ -148,19 +104,21 @@ contract SolvencyRegistry is AcceptanceRules {
     /// @notice Checks a submission in full and records it, valid until the first of: the proof's expiry, the
     /// attestation's expiry, the end of the policy. Emits MarginCall when the account's pledges are not covered by it.
     function submit(Submission calldata s) external whenNotPaused {
-        Book memory b = _books[s.accountId];
-        Line memory l = _lines[s.accountId][s.venue];
+        (uint256 accountId, address venue) = (s.accountId, s.venue);
+        Book memory b = _books[accountId];
+        Line memory l = _lines[accountId][venue];
         Checked memory c = _check(s, b.cutTime, l);
 
-        _record(_lines[s.accountId][s.venue], l, s, c);
+        _record(_lines[accountId][venue], l, c);
         bool had = b.more;
-        More memory m = had ? _mores[s.accountId] : More(0, 0, 0, 0, 0, 0);
-        if (s.cutTime > b.cutTime) {
-            b.cutTime = uint32(s.cutTime);
+        More memory m;
+        if (had) m = _mores[accountId];
+        if (c.cutTime > b.cutTime) {
+            b.cutTime = c.cutTime;
             (b.until, b.amount, b.policyId, b.setId, b.verifierId) = (0, 0, 0, 0, 0);
             (m.until, m.amount, m.policyId, m.setId, m.verifierId) = (0, 0, 0, 0, 0);
         }
-        if (s.level == LEVEL_IM) {
+        if (c.level == LEVEL_IM) {
             bool firm = b.until != 0 && _firm(b.policyId, b.setId, b.verifierId);
             if (!firm || _better(b.until, b.amount, c.until, c.amount)) {
                 (b.until, b.amount) = (c.until, c.amount);
@@ -174,11 +132,11 @@ contract SolvencyRegistry is AcceptanceRules {
             }
         }
         emit Recorded(
-            s.accountId,
-            s.venue,
-            s.level,
+            accountId,
+            venue,
+            c.level,
             c.amount,
-            s.cutTime,
+            c.cutTime,
             c.until,
             s.policyRoot,
             s.circuitId,
@@ -192,16 +150,16 @@ contract SolvencyRegistry is AcceptanceRules {
             if (b.pledged > proven) {
                 // A running call keeps its deadline: another proof that is too small wins no time.
                 if (m.deadline == 0) m.deadline = _deadline();
-                emit MarginCall(s.accountId, proven, b.pledged, m.deadline);
+                emit MarginCall(accountId, proven, b.pledged, m.deadline);
             } else {
-                _endCall(s.accountId, b, m, proven);
+                _endCall(accountId, b, m, proven);
             }
         } else {
-            _endCall(s.accountId, b, m, c.amount);
+            _endCall(accountId, b, m, c.amount);
         }
         b.more = m.until != 0 || m.deadline != 0;
-        putBook(_books[s.accountId], b);
-        if (had || b.more) _mores[s.accountId] = m;
+        putBook(_books[accountId], b);
+        if (had || b.more) _mores[accountId] = m;
     }
 
     /// @notice Reserves `amount` more of the account's proven margin for the calling venue.
@@ -218,7 +176,7 @@ contract SolvencyRegistry is AcceptanceRules {
 
         // Both are within a 64-bit amount here.
         l.pledged = uint64(own);
-        l.since = _time32(block.timestamp);
+        l.since = time32(block.timestamp);
         b.pledged = uint64(total);
         putLine(_lines[accountId][msg.sender], l);
         putBook(_books[accountId], b);
@@ -351,19 +309,6 @@ contract SolvencyRegistry is AcceptanceRules {
         return Record(l.cutTime, l.until, l.amount, l.level);
     }
 
-    /// @notice The fifth public input: for whom and until when a proof submitted here is good, as a field element.
-    function contextOf(address venue, uint64 expiry, bytes32 anchorsHash, uint64 cutTime)
-        public
-        view
-        returns (uint256)
-    {
-        return uint256(
-            keccak256(
-                abi.encode(CONTEXT_TAG, block.chainid, address(this), venue, expiry, anchorsHash, cutTime)
-            )
-        ) >> 8;
-    }
-
     /// @notice Whether this statement, or a newer one addressed to the same venue, was recorded. Proof bytes are no
     /// key: they can be re-randomised.
     function isSubmitted(uint256 accountId, address venue, uint64 expiry, uint64 cutTime)
@@ -371,60 +316,17 @@ contract SolvencyRegistry is AcceptanceRules {
         view
         returns (bool)
     {
-        return !_newer(_lines[accountId][venue], cutTime, _time32(expiry));
-    }
-
-    /// @dev Every check of a submission, cheap ones first, the proof last.
-    function _check(Submission calldata s, uint64 latest, Line memory l) private view returns (Checked memory c) {
-        require(s.level <= LEVEL_IM, UnknownLevel(s.level));
-        require(s.amount < AMOUNT_BOUND, AmountTooLarge(s.amount));
-        require(s.venue != address(0), ZeroVenue());
-        require(block.timestamp <= s.expiry, ProofExpired(s.expiry, block.timestamp));
-        require(block.timestamp <= s.attestationExpiry, AttestationExpired(s.attestationExpiry, block.timestamp));
-        bool past = s.cutTime <= block.timestamp && s.cutTime <= type(uint32).max;
-        require(past, CutInFuture(s.cutTime, block.timestamp));
-        uint256 oldest = block.timestamp > maxAge ? block.timestamp - maxAge : 0;
-        require(s.cutTime >= oldest, CutTooOld(s.cutTime, oldest));
-        require(s.cutTime >= latest, CutSuperseded(s.cutTime, latest));
-        c.expiry = _time32(s.expiry);
-        require(_newer(l, s.cutTime, c.expiry), NotNewer(s.accountId, s.venue, s.cutTime, s.expiry));
-        c.amount = s.amount > type(uint64).max ? type(uint64).max : uint64(s.amount);
-        uint64 until;
-        (until, c.policyId) = _requirePolicy(s.policyRoot);
-        c.until = _time32(_min(_min(s.expiry, s.attestationExpiry), until));
-
-        uint256 context = contextOf(s.venue, s.expiry, s.anchorsHash, s.cutTime);
-        _requireCoverage(s.coverage);
-        c.setId = _requireAttested(
-            attestationDigest(
-                s.accountId, s.commitment, s.anchorsHash, s.cutTime, s.attestationExpiry, s.coverage
-            ),
-            s.signatures
-        );
-
-        IProofVerifier verifier;
-        (verifier, c.verifierId) = _requireVerifier(s.circuitId);
-        uint256 requirementAndLevel = s.amount | (uint256(s.level) << LEVEL_SHIFT);
-        require(
-            verifier.verify(s.proof, [s.accountId, s.commitment, s.policyRoot, requirementAndLevel, context]),
-            ProofRejected(s.circuitId)
-        );
-    }
-
-    /// @dev Statements to a venue come in the order of (cut, expiry), each once: no replay, and no word of storage for
-    /// it. Both are bound by the proof's context.
-    function _newer(Line memory l, uint64 cutTime, uint32 expiry) private pure returns (bool) {
-        return cutTime > l.cutTime || (cutTime == l.cutTime && expiry > l.expiry);
+        return !_newer(_lines[accountId][venue], cutTime, time32(expiry));
     }
 
     /// @dev The venue's record follows the account's rule: a later cut replaces it, and of one cut IM stands before MM
     /// and a larger amount before a smaller one, while fresh. Its pledge and rank stay.
-    function _record(Line storage line, Line memory l, Submission calldata s, Checked memory c) private {
+    function _record(Line storage line, Line memory l, Checked memory c) private {
         uint56 amount = c.amount > type(uint56).max ? type(uint56).max : uint56(c.amount);
-        bool replace = s.cutTime > l.cutTime || block.timestamp > l.until || s.level > l.level
-            || (s.level == l.level && _better(l.until, l.amount, c.until, amount));
+        bool replace = c.cutTime > l.cutTime || block.timestamp > l.until || c.level > l.level
+            || (c.level == l.level && _better(l.until, l.amount, c.until, amount));
         if (replace) {
-            (l.cutTime, l.until, l.amount, l.level) = (uint32(s.cutTime), c.until, amount, s.level);
+            (l.cutTime, l.until, l.amount, l.level) = (c.cutTime, c.until, amount, c.level);
         }
         l.expiry = c.expiry;
         putLine(line, l);
@@ -460,7 +362,7 @@ contract SolvencyRegistry is AcceptanceRules {
     }
 
     function _deadline() private view returns (uint32) {
-        return _time32(block.timestamp + gracePeriod);
+        return time32(block.timestamp + gracePeriod);
     }
 
     /// @dev Whether a new statement of the same cut and level stands instead of the old one.
@@ -491,14 +393,5 @@ contract SolvencyRegistry is AcceptanceRules {
 
     function _firm(uint24 policyId, uint16 setId, uint16 verifierId) private view returns (bool) {
         return _countsUntil(policyId, setId, verifierId) == type(uint256).max;
-    }
-
-    /// @dev A time in 32 bits; one beyond them is kept as the last that fits.
-    function _time32(uint256 time) private pure returns (uint32) {
-        return time > type(uint32).max ? type(uint32).max : uint32(time);
-    }
-
-    function _min(uint64 a, uint64 b) private pure returns (uint64) {
-        return a < b ? a : b;
     }
 }

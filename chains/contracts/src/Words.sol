@@ -57,3 +57,8 @@ function putLine(Line storage slot, Line memory l) {
         sstore(slot.slot, word)
     }
 }
+
+/// @dev A time in 32 bits; one beyond them is kept as the last that fits.
+function time32(uint256 time) pure returns (uint32) {
+    return time > type(uint32).max ? type(uint32).max : uint32(time);
+}

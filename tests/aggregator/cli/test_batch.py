@@ -22,7 +22,7 @@ from circuits.artifacts import ready
 from circuits.assignment import commitment
 from circuits.bundle import parse_bundle
 from circuits.keys import ensure_dev_key
-from circuits.policy_tree import table_hash
+from circuits.policy_tree import document_hash
 from circuits.solvency import SMALL
 from circuits.verifiers import native
 from tests.aggregator.cli.conftest import Invoke
@@ -49,7 +49,7 @@ def desk(invoke: Invoke, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
             taken = snapshot(account_id=account.account_id, readings=[reading(1, "ETH@eip155:1", 40 + n)])
             store.add_snapshot(encode_snapshot(taken), account=name, cut_time=CUT, complete=True, now=CUT)
             blinding = store.snapshot(name).blinding
-        opened = commitment(SMALL, table_hash(POLICY), blinding, positions_by_id(POLICY, taken.positions))
+        opened = commitment(SMALL, document_hash(POLICY), blinding, positions_by_id(POLICY, taken.positions))
         request = AttestationRequest(taken, POLICY, SMALL.name, blinding, opened)
         signed = attest(request, taken, ATTESTORS[0], 900)
         (tmp_path / f"{name}.attestation.json").write_bytes(canonical_json(attestation_json(signed)))

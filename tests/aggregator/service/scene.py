@@ -72,7 +72,9 @@ def snapshot(**changes: object) -> Snapshot:
 @cache
 def commitment_of_it() -> int:
     tree = build_tree(POLICY)
-    return commitment(SMALL, tree.table_hash, HOLDER.blinding, positions_by_id(POLICY, snapshot().positions))
+    return commitment(
+        SMALL, tree.document_hash, HOLDER.blinding, positions_by_id(POLICY, snapshot().positions)
+    )
 
 
 def request() -> AttestationRequest:

@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 
 from aggregator.model.errors import FormatError
-from chains.contracts.calldata import FIELD_Q, proof_bytes, proof_words, verifying_key_words
+from chains.contracts.calldata import (
+    FIELD_Q,
+    proof_bytes,
+    proof_words,
+    signature_words,
+    verifying_key_words,
+)
 from tests.chains.contracts.toxic import Toxic
 
 TOXIC = Toxic.make()
@@ -22,6 +28,36 @@ def test_proof_words_round_trip() -> None:
 def test_malformed_proof_bytes_are_refused(raw: bytes) -> None:
     with pytest.raises(FormatError):
         proof_words(raw)
+
+
+def test_signatures_are_packed_as_eip_2098_says() -> None:
+    """The two test cases of EIP-2098."""
+    r = bytes.fromhex("68a020a209d3d56c46f38cc50a33f704f4a9a10a59377f8dd762ac66910e9b90")
+    s = bytes.fromhex("7e865ad05c4035ab5792787d4a0297a43617ae897930a6fe4d822b8faea52064")
+    assert signature_words(r + s + b"\x1b") == (r, s)
+    r = bytes.fromhex("9328da16089fcba9bececa81663203989f2df5fe1faa6291a45381c81bd17f76")
+    s = bytes.fromhex("139c6d6b623b42da56557e5e734a43dc83345ddfadec52cbe24d0cc64f550793")
+    packed = bytes.fromhex("939c6d6b623b42da56557e5e734a43dc83345ddfadec52cbe24d0cc64f550793")
+    assert signature_words(r + s + b"\x1c") == (r, packed)
+
+
+@pytest.mark.parametrize(
+    "signature",
+    [
+        b"",
+        bytes(64),
+        bytes(32) + bytes(31) + b"\x01" + b"\x1b" + b"\x00",
+        bytes(65),
+        bytes(32) + bytes(31) + b"\x01" + b"\x00",
+        bytes(32) + bytes(31) + b"\x01" + b"\x1d",
+        bytes(32) + b"\x7f" + b"\xff" * 31 + b"\x1b",
+        bytes(32) + b"\xff" * 32 + b"\x1c",
+    ],
+)
+def test_malformed_signatures_are_refused(signature: bytes) -> None:
+    """Another length, another v, s of zero or in the upper half."""
+    with pytest.raises(FormatError, match="ask for it again"):
+        signature_words(signature)
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,7 @@ async def test_attestor_sets_are_sound(world: World) -> None:
         ([a, a], 1, "AttestorsNotAscending"),
         ([b, a], 1, "AttestorsNotAscending"),
         ([zero, a], 1, "AttestorsNotAscending"),
+        ([f"0x{n:040x}" for n in range(1, 258)], 2, "TooManyAttestors"),
     ):
         with pytest.raises(RefusedError, match=error):
             await world.send(call_data(NAME, "setAttestors", attestors, threshold))
@@ -90,6 +91,9 @@ async def test_attestor_sets_are_sound(world: World) -> None:
     assert await world.reader.call("attestorSet") == (a.lower(), b.lower())
     assert await world.reader.call("threshold") == 2
     assert not await world.reader.call("isAttestor", zero)
+    largest = [f"0x{n:040x}" for n in range(1, 257)]
+    await world.send(set_attestors_call(largest, 256))
+    assert await world.reader.call("attestorSet") == tuple(largest)
 
 
 async def test_a_registry_cannot_start_without_attestors(net: Devnet) -> None:
