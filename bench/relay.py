@@ -46,7 +46,7 @@ from chains.relayer import (
 )
 from chains.rpc import Endpoint, RpcSettings
 from chains.rpc.provider import web3_on
-from tests.chains.contracts.world import CIRCUIT, World, attested
+from tests.chains.contracts.world import CIRCUIT, World
 
 CHAINS = (101, 102, 103)
 SENDERS = (5, 6, 7, 8)
@@ -171,7 +171,7 @@ async def tasks_for(scenes: dict[int, Scene], count: int, rng: random.Random) ->
                 account_id=1000 + number, expiry=now - 1, attestation_expiry=now + 10**6
             )
             doomed = "expired"
-        s = attested(s, world.attestors[:1])
+        s = world.attested(s, world.attestors[:1])
         tasks.append(Task(chain, sender, submission_call(s, chain, world.registry), s.account_id, doomed))
     return tasks
 

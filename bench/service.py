@@ -62,7 +62,7 @@ def fill(home: Home) -> dict[str, Any]:
     taken = snapshot(cut_time=now, taken_at=now)
     positions = positions_by_id(POLICY, taken.positions)
     opened = commitment(SMALL, document_hash(POLICY), HOLDER.blinding, positions)
-    request = AttestationRequest(taken, POLICY, SMALL.name, HOLDER.blinding, opened)
+    request = AttestationRequest(taken, POLICY, SMALL.name, HOLDER.blinding, opened, 31337001, REGISTRY)
     context = Context(31337001, REGISTRY, VENUE, now + 7_200, anchors_hash(taken.anchors), now)
     circuit, tree = ready(SMALL.name), build_tree(POLICY)
     key = ensure_dev_key(circuit)

@@ -90,7 +90,7 @@ def _chain() -> str:
     gas = _load("gas")["gas"]
     rows = (
         ("verify, whole transaction", gas["verify"]["transaction"]),
-        ("submit, 2 attestors, first of an account", gas["submit"]["firstOfAccount2Attestors"]),
+        ("submit, 3 attestors, first of an account", gas["submit"]["firstOfAccount3Attestors"]),
         ("submit, 3 attestors, later", gas["submit"]["next3Attestors"]),
         ("pledge", gas["pledge"]["first"]),
         ("release", gas["release"]),

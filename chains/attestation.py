@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from eth_account.messages import SignableMessage
 from eth_account.signers.local import LocalAccount
 
 from aggregator.model.errors import ExpiredError, ProofRefusedError
-from chains.typed_data import ATTESTATION, digest, recover, signable
+from chains.typed_data import ATTESTATION, digest, recover, registry_domain, signable
 
 
 @dataclass(frozen=True, slots=True)
 class Attestation:
-    """What an attestor states: this account's positions at these anchors open this commitment.
+    """What an attestor states to one registry: this account's positions at these anchors open this commitment.
 
-    `anchors_hash` and `coverage` are 32 bytes as lower-case 0x hex; times are Unix seconds.
+    `anchors_hash` and `coverage` are 32 bytes and `registry` is an address on `chain_id`, all as lower-case 0x hex;
+    times are Unix seconds.
     """
 
     account_id: int
@@ -24,9 +26,11 @@ class Attestation:
     cut_time: int
     expiry: int
     coverage: str
+    chain_id: int
+    registry: str
 
-    def _message(self) -> dict[str, object]:
-        return {
+    def _signable(self) -> SignableMessage:
+        message = {
             "accountId": self.account_id,
             "commitment": self.commitment,
             "anchorsHash": bytes.fromhex(self.anchors_hash[2:]),
@@ -34,26 +38,27 @@ class Attestation:
             "expiry": self.expiry,
             "coverage": bytes.fromhex(self.coverage[2:]),
         }
+        return signable(ATTESTATION, message, registry_domain(self.chain_id, self.registry))
 
     def digest(self) -> bytes:
         """The 32 bytes an attestor signs; `SolvencyRegistry.attestationDigest` gives the same."""
-        return digest(signable(ATTESTATION, self._message()))
+        return digest(self._signable())
 
     def sign(self, attestor: LocalAccount) -> bytes:
         """An attestor's signature, 65 bytes."""
-        return bytes(attestor.sign_message(signable(ATTESTATION, self._message())).signature)
+        return bytes(attestor.sign_message(self._signable()).signature)
 
     def signer(self, signature: bytes) -> str:
         """The lower-case address that signed.
 
         Raises: ProofRefusedError when the signature is not in its one canonical form, or of no key.
         """
-        return recover(signable(ATTESTATION, self._message()), signature)
+        return recover(self._signable(), signature)
 
     @property
-    def statement(self) -> tuple[int, int, str, int, str]:
+    def statement(self) -> Attestation:
         """What has to be the same in all attestations that count together: everything but the expiry."""
-        return self.account_id, self.commitment, self.anchors_hash, self.cut_time, self.coverage
+        return replace(self, expiry=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +85,7 @@ def check_m_of_n(
             f"a threshold of {threshold} out of {len(set(attestors))} attestors cannot be met"
         )
     good: set[str] = set()
-    statements: set[tuple[int, int, str, int, str]] = set()
+    statements: set[Attestation] = set()
     strangers: set[str] = set()
     for item in signed:
         signer = item.attestation.signer(item.signature)

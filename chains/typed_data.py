@@ -1,7 +1,8 @@
 """The EIP-712 messages of the protocol: linking an address and attesting a snapshot.
 
-The domain is {name: "counterfoil", version: "1"}, without a chain or a contract: both messages state facts that hold
-everywhere. What a proof may be used for is bound by its context instead (docs/protocol.md, sections 3 and 7).
+A link is in the domain {name: "counterfoil", version: "1"}, without a chain or a contract: whose an address is holds
+everywhere. An attestation is in the domain of one registry, so that one reading of an account backs pledges in one
+place (docs/protocol.md, section 7).
 """
 
 from __future__ import annotations
@@ -40,9 +41,16 @@ SECP256K1_ORDER: Final = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25
 SIGNATURE_BYTES: Final = 65
 
 
-def signable(types: dict[str, list[dict[str, str]]], message: dict[str, Any]) -> SignableMessage:
-    """The EIP-712 message ready to sign, in the protocol's domain."""
-    return encode_typed_data(domain_data=dict(DOMAIN), message_types=types, message_data=message)
+def registry_domain(chain_id: int, registry: str) -> dict[str, Any]:
+    """The domain of what is said to one registry (its 0x address) on one chain."""
+    return {**DOMAIN, "chainId": chain_id, "verifyingContract": registry}
+
+
+def signable(
+    types: dict[str, list[dict[str, str]]], message: dict[str, Any], domain: dict[str, Any] | None = None
+) -> SignableMessage:
+    """The EIP-712 message ready to sign, in the protocol's domain if none is given."""
+    return encode_typed_data(domain_data=domain or dict(DOMAIN), message_types=types, message_data=message)
 
 
 def digest(message: SignableMessage) -> bytes:

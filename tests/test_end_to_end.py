@@ -78,7 +78,14 @@ class Scene:
         key = ensure_dev_key(circuit)
         proof = prove(circuit, key, POLICY, self.tree, self.evaluation, HOLDER, amount_e6, context.signal())
         attestation = Attestation(
-            proof.public[0], proof.public[1], context.anchors_hash, now - 10, now + 900, COVERAGE
+            proof.public[0],
+            proof.public[1],
+            context.anchors_hash,
+            now - 10,
+            now + 900,
+            COVERAGE,
+            context.chain_id,
+            context.registry,
         )
         signed = []
         for account in self.world.attestors[:2]:

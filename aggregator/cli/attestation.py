@@ -27,23 +27,30 @@ def attestation() -> None:
 @attestation.command()
 @click.argument("snapshot")
 @click.option("--policy", required=True, help="The policy the proof will be made under: a file, id or name.")
+@click.option(
+    "--registry",
+    required=True,
+    help="The registry that proofs will be for, like eip155:8453:0x... (CAIP-10); the attestation is good there only.",
+)
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Where to write the request.")
 @settings_options
 @pass_settings
-def request(settings: Settings, snapshot: str, policy: str, out: Path) -> None:
+def request(settings: Settings, snapshot: str, policy: str, registry: str, out: Path) -> None:
     """Write what an attestor needs to check SNAPSHOT (an id in the store, or an account's name).
 
     The file shows the attestor the positions; give it to nobody else.
     """
     from aggregator.service.attestation_files import RequestFile, encode_request
+    from aggregator.service.linking import parse_caip10
     from aggregator.service.proving import attestation_request
     from aggregator.store import write_whole
 
+    chain_id, address = parse_caip10(registry)
     priced = read_policy(settings, policy)
     with settings.home.store() as store:
         stored = store.snapshot(snapshot)
         links = store.links(stored.account)
-    made = attestation_request(stored, priced, int(time.time()))
+    made = attestation_request(stored, priced, chain_id, address, int(time.time()))
     write_whole(out, encode_request(RequestFile(made, tuple(links))) + b"\n", mode=0o600)
 
     def render(console: Console) -> None:

@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from aggregator.model.anchors import parse_chain_id
+from aggregator.model.errors import InputError
 from aggregator.model.snapshot import parse_snapshot, snapshot_json
 from aggregator.model.strictjson import JsonObject, canonical_json, load_json
 from aggregator.policy import parse_policy, policy_json
 from aggregator.service.attestor import AttestationRequest
+from aggregator.service.linking import parse_caip10
 from aggregator.store import Link
 from circuits.bundle import BundleAttestation
 from circuits.field import MODULUS
@@ -24,7 +26,16 @@ REQUEST_SCHEMA: Final = "counterfoil/attestation-request/1"
 ATTESTATION_SCHEMA: Final = "counterfoil/attestation/1"
 MAX_SIGNATURE_CHARS: Final = 2 + 2 * 4096
 _SIGNATURE: Final = re.compile(r"0x(?:[0-9a-f]{2})+", re.ASCII)
-_REQUEST_FIELDS: Final = ("schema", "links", "snapshot", "policy", "circuit", "blinding", "commitment")
+_REQUEST_FIELDS: Final = (
+    "schema",
+    "links",
+    "snapshot",
+    "policy",
+    "circuit",
+    "blinding",
+    "commitment",
+    "registry",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +66,7 @@ def encode_request(file: RequestFile) -> bytes:
             "circuit": request.circuit,
             "blinding": str(request.blinding),
             "commitment": str(request.commitment),
+            "registry": f"eip155:{request.chain_id}:{request.registry}",
         }
     )
 
@@ -66,12 +78,15 @@ def parse_request(data: bytes) -> RequestFile:
     circuit = fields.text("circuit")
     if circuit not in SIZES:
         fields.fail("circuit", f"is {circuit!r}; use one of {', '.join(SIZES)}")
+    chain_id, registry = _registry(fields)
     request = AttestationRequest(
         snapshot=parse_snapshot(_object(fields, "snapshot")),
         policy=parse_policy(_object(fields, "policy")),
         circuit=circuit,
         blinding=_element(fields, "blinding"),
         commitment=_element(fields, "commitment"),
+        chain_id=chain_id,
+        registry=registry,
     )
     return RequestFile(request, fields.children("links", _parse_link))
 
@@ -93,6 +108,13 @@ def _object(fields: JsonObject, key: str) -> dict[str, object]:
     if not isinstance(value, dict):
         fields.fail(key, "is not a JSON object; make the request again")
     return value
+
+
+def _registry(fields: JsonObject) -> tuple[int, str]:
+    try:
+        return parse_caip10(fields.text("registry"))
+    except InputError as error:
+        fields.fail("registry", f"is no registry ({error})")
 
 
 def _element(fields: JsonObject, key: str) -> int:

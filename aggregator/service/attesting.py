@@ -21,7 +21,7 @@ from aggregator.service.attestation_files import (
 from aggregator.service.attestor import attest
 from aggregator.service.http.service import Service
 from aggregator.service.linking import require_link
-from aggregator.service.proving import attestation_request
+from aggregator.service.proving import Audience, attestation_request
 from aggregator.store import StoredSnapshot, read_secret
 from chains.balances import take_snapshot
 from chains.rpc.text import mask_url
@@ -61,22 +61,24 @@ async def attest_request(service: Service, file: RequestFile) -> BundleAttestati
     return signed
 
 
-async def make_request(service: Service, stored: StoredSnapshot, policy: Policy) -> RequestFile:
-    """What an attestor is shown for a stored snapshot."""
+async def make_request(
+    service: Service, stored: StoredSnapshot, policy: Policy, chain_id: int, registry: str
+) -> RequestFile:
+    """What an attestor is shown for a stored snapshot and one registry."""
     links = await service.store.read(lambda records: records.links(stored.account))
     now = service.now()
-    made = await service.compute(lambda: attestation_request(stored, policy, now))
+    made = await service.compute(lambda: attestation_request(stored, policy, chain_id, registry, now))
     return RequestFile(made, tuple(links))
 
 
 async def gather_attestations(
-    service: Service, stored: StoredSnapshot, policy: Policy, tell: Callable[[str], None]
+    service: Service, stored: StoredSnapshot, policy: Policy, audience: Audience, tell: Callable[[str], None]
 ) -> list[BundleAttestation]:
     """Attestations from every configured attestor, or from this service itself when it is one and none is configured.
 
     Raises ProofRefusedError when an attestor refuses or there is none, ChainUnreachableError when one does not answer.
     """
-    file = await make_request(service, stored, policy)
+    file = await make_request(service, stored, policy, audience.chain_id, audience.registry)
     asked = service.settings.texts("proving", "attestors")
     if not asked and service.settings.text("attestor", "key_file"):
         tell("reading again as the attestor")

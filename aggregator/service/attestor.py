@@ -24,7 +24,8 @@ from circuits.solvency import SIZES
 
 @dataclass(frozen=True, slots=True)
 class AttestationRequest:
-    """What a holder shows an attestor: the snapshot it proves from, and what opens the commitment.
+    """What a holder shows an attestor: the snapshot it proves from, what opens the commitment, and the registry
+    (an address on `chain_id`) that the attestation is for.
 
     The blinding hides the positions from everybody else; it is no key and gives no power over the account.
     """
@@ -34,6 +35,8 @@ class AttestationRequest:
     circuit: str
     blinding: int
     commitment: int
+    chain_id: int
+    registry: str
 
 
 def coverage(snapshot: Snapshot) -> str:
@@ -82,6 +85,8 @@ def attest(
         cut_time=own.cut_time,
         expiry=own.cut_time + lifetime_s,
         coverage=coverage(own),
+        chain_id=request.chain_id,
+        registry=request.registry,
     )
     return BundleAttestation(
         attestor=attestor.address.lower(),

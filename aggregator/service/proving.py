@@ -50,8 +50,11 @@ def evaluate_snapshot(policy: Policy, snapshot: Snapshot, level: Level, now: int
     return evaluate(policy, positions_by_id(policy, accepted_positions(policy, snapshot)), level)
 
 
-def attestation_request(stored: StoredSnapshot, policy: Policy, now: int) -> AttestationRequest:
-    """What the holder shows an attestor: the snapshot, and what opens the commitment that a proof will carry."""
+def attestation_request(
+    stored: StoredSnapshot, policy: Policy, chain_id: int, registry: str, now: int
+) -> AttestationRequest:
+    """What the holder shows an attestor for proofs to one registry: the snapshot, and what opens the commitment that a
+    proof will carry."""
     snapshot = parse_snapshot(stored.document)
     size = size_for(evaluate_snapshot(policy, snapshot, Level.IM, now))
     opened = commitment(
@@ -60,7 +63,7 @@ def attestation_request(stored: StoredSnapshot, policy: Policy, now: int) -> Att
         stored.blinding,
         positions_by_id(policy, accepted_positions(policy, snapshot)),
     )
-    return AttestationRequest(snapshot, policy, size.name, stored.blinding, opened)
+    return AttestationRequest(snapshot, policy, size.name, stored.blinding, opened, chain_id, registry)
 
 
 def proving_key(circuit: ReadyCircuit, path: Path | None, tell: Tell) -> ProvingKey:
@@ -201,6 +204,6 @@ def check_attestations(bundle: Bundle) -> None:
     for item in attestations_of(bundle):
         if (signer := item.attestation.signer(item.signature)) != item.attestor:
             raise ProofRefusedError(
-                f"the attestation of {item.attestor} is not over this account, snapshot and policy "
+                f"the attestation of {item.attestor} is not over this account, snapshot, policy and registry "
                 f"(it recovers to {signer}); have this snapshot attested under this policy"
             )

@@ -101,6 +101,8 @@ def attestations_of(bundle: Bundle) -> tuple[SignedAttestation, ...]:
                 cut_time=bundle.context.cut_time,
                 expiry=a.expiry,
                 coverage=a.coverage,
+                chain_id=bundle.context.chain_id,
+                registry=bundle.context.registry,
             ),
             a.attestor,
             bytes.fromhex(a.signature[2:]),

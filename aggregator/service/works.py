@@ -103,7 +103,8 @@ async def prove(service: Service, job: Job, tell: Tell) -> Finish:
     stored, account, found = await service.store.read(read)
     policy = service.library.policy(found)
     given = [parse_attestation(json.dumps(one).encode()) for one in request["attestations"]]
-    attestations = given or await gather_attestations(service, stored, policy, tell)
+    audience = Audience(request["venue"], int(request["chainId"]), request["registry"])
+    attestations = given or await gather_attestations(service, stored, policy, audience, tell)
     now = service.now()
     key = service.settings.text("proving", "key")
     bundle = await service.compute(
@@ -113,7 +114,7 @@ async def prove(service: Service, job: Job, tell: Tell) -> Finish:
             policy,
             Level[request["level"]],
             int(request["amountE6"]),
-            Audience(request["venue"], int(request["chainId"]), request["registry"]),
+            audience,
             now + int(request["lifetimeSeconds"]),
             attestations,
             now=now,

@@ -15,6 +15,7 @@ from eth_utils.crypto import keccak
 from aggregator.model.errors import FormatError
 from aggregator.model.policy import Level
 from aggregator.model.units import TOTAL_BOUND
+from chains.typed_data import is_canonical_signature
 
 FIELD_Q: Final = 21888242871839275222246405745257275088696311157297823662689037894645226208583
 """Order of the base field of BN254: coordinates are below it (EIP-196)."""
@@ -23,8 +24,6 @@ FIELD_R: Final = 218882428718392752222464057452572750885483644004160343436982041
 
 PROOF_BYTES: Final = 256
 PUBLIC_INPUTS: Final = 5
-SIGNATURE_BYTES: Final = 65
-_SECP256K1_ORDER: Final = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 LEVEL_SHIFT: Final = 80
 CONTEXT_TAG: Final = keccak(b"counterfoil/context/1")
 
@@ -100,22 +99,15 @@ def signature_words(signature: bytes) -> tuple[bytes, bytes]:
     """A signature as the registry reads it (EIP-2098): r, and s with the parity of y in its highest bit.
 
     Args:
-        signature: 65 bytes r s v, v 27 or 28.
+        signature: 65 bytes r s v in canonical form.
 
     Raises:
-        FormatError: another length, another v, or an s that is not in the lower half of the order (EIP-2).
+        FormatError: it is not canonical (`chains.typed_data.is_canonical_signature`).
     """
-    if len(signature) != SIGNATURE_BYTES:
-        raise FormatError(
-            f"an attestor's signature is {SIGNATURE_BYTES} bytes and this one is {len(signature)}; ask for it again"
-        )
-    s, v = int.from_bytes(signature[32:64], "big"), signature[64]
-    if v not in (27, 28) or not 0 < s <= _SECP256K1_ORDER // 2:
-        raise FormatError(
-            "an attestor's signature is malformed (its v is not 27 or 28, or its s is not in the lower half); "
-            "ask for it again"
-        )
-    return signature[:32], (s | (v - 27) << 255).to_bytes(32, "big")
+    if not is_canonical_signature(signature):
+        raise FormatError("an attestor's signature is not 65 bytes in canonical form; ask for it again")
+    s, parity = int.from_bytes(signature[32:64], "big"), signature[64] - 27
+    return signature[:32], (s | parity << 255).to_bytes(32, "big")
 
 
 def requirement_and_level(amount_usd_e6: int, level: Level) -> int:

@@ -198,8 +198,6 @@ def submit_call(submission: Submission) -> bytes:
         NAME,
         "submit",
         (
-            s.circuit_id,
-            proof_words(s.proof),
             s.account_id,
             s.commitment,
             s.policy_root,
@@ -211,6 +209,8 @@ def submit_call(submission: Submission) -> bytes:
             s.cut_time,
             s.attestation_expiry,
             s.coverage,
+            s.circuit_id,
+            proof_words(s.proof),
             [signature_words(signature) for signature in s.signatures],
         ),
     )

@@ -141,6 +141,10 @@ _SENTENCES: Final[dict[str, Callable[[Values], str]]] = {
     "TransferToSelf": lambda v: (
         f"venue {to_checksum_address(v['venue'])} would hand its pledge to itself; name another venue"
     ),
+    "RankWouldDrop": lambda v: (
+        f"the pledge that venue {to_checksum_address(v['venue'])} has on account {_short(v['accountId'])} would rank "
+        "later with what is handed over; have it release its own first, or hand over to a venue without a pledge"
+    ),
     "RankBroken": lambda v: (
         f"venue {v['index']} of the list, {to_checksum_address(v['venue'])}, has no live pledge or is out of rank; "
         "list the pledged venues by time of their last increase, then by address"
@@ -150,7 +154,7 @@ _SENTENCES: Final[dict[str, Callable[[Values], str]]] = {
         f"{_short(v['accountId'])}; list every venue with a live pledge"
     ),
     "EnforcedPause": lambda _: (
-        "the registry is paused and takes no submission or pledge; wait until its owner ends the pause, "
+        "the registry is paused and takes no pledge; wait until its owner ends the pause, "
         "release and transfer go on"
     ),
     "AlreadyCalled": lambda v: (
@@ -187,6 +191,9 @@ _SENTENCES: Final[dict[str, Callable[[Values], str]]] = {
     "NotGuardian": lambda v: (
         f"{to_checksum_address(v['account'])} is neither guardian nor owner of this registry; "
         "send it from one of them"
+    ),
+    "OwnerNeeded": lambda _: (
+        "the registry keeps an owner, without whom nothing could be revoked; hand it over to another owner instead"
     ),
     "ExpectedPause": lambda _: "the registry is not paused; there is nothing to end",
     "BadKeyPoint": lambda v: (

@@ -23,7 +23,7 @@ from circuits.assignment import commitment
 from circuits.policy_tree import build_tree
 from circuits.solvency import SMALL
 from tests.aggregator.markets import SPECS, policy
-from tests.aggregator.service.scene import ATTESTORS, HOLDER
+from tests.aggregator.service.scene import ATTESTORS, CHAIN_ID, HOLDER, REGISTRY
 from tests.aggregator.service.scene import reading as read_of
 from tests.aggregator.service.scene import snapshot as snapshot_of
 from tests.circuits.books import fixed_policy
@@ -174,7 +174,9 @@ def test_an_account_is_worth_what_is_accepted_and_the_attestor_agrees() -> None:
         policy_hash = build_tree(policy).document_hash
         return commitment(SMALL, policy_hash, HOLDER.blinding, positions_by_id(policy, quantities))
 
-    request = AttestationRequest(called, strict, SMALL.name, HOLDER.blinding, opened({ETH: 40 * 10**8}))
+    request = AttestationRequest(
+        called, strict, SMALL.name, HOLDER.blinding, opened({ETH: 40 * 10**8}), CHAIN_ID, REGISTRY
+    )
     assert attest(request, called, ATTESTORS[0], 900).attestor == ATTESTORS[0].address.lower()
     greedy = replace(request, commitment=opened(dict(called.positions)))
     with pytest.raises(ProofRefusedError, match="does not open"):

@@ -17,7 +17,10 @@ from chains.typed_data import SECP256K1_ORDER, is_canonical_signature
 NOW = 1_790_000_100
 KEYS: list[LocalAccount] = [Account.from_key(n.to_bytes(32, "big")) for n in (11, 22, 33, 44)]
 ADDRESSES = [key.address.lower() for key in KEYS]
-ATTESTATION = Attestation(5, 6, "0x" + "ab" * 32, 1_790_000_000, 1_790_003_600, "0x" + "cd" * 32)
+REGISTRY = "0x" + "a1" * 20
+ATTESTATION = Attestation(
+    5, 6, "0x" + "ab" * 32, 1_790_000_000, 1_790_003_600, "0x" + "cd" * 32, 8453, REGISTRY
+)
 
 
 def _signed(key: LocalAccount, attestation: Attestation = ATTESTATION) -> SignedAttestation:
@@ -29,7 +32,11 @@ def test_the_digest_is_eip_712_by_hand() -> None:
         return value.to_bytes(32, "big")
 
     domain = keccak(
-        keccak(b"EIP712Domain(string name,string version)") + keccak(b"counterfoil") + keccak(b"1")
+        keccak(b"EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)")
+        + keccak(b"counterfoil")
+        + keccak(b"1")
+        + word(8453)
+        + word(int(REGISTRY, 16))
     )
     kind = keccak(
         b"Attestation(uint256 accountId,uint256 commitment,bytes32 anchorsHash,"
@@ -111,7 +118,14 @@ def test_a_signature_of_no_key_is_refused() -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"commitment": 7}, {"anchors_hash": "0x" + "ac" * 32}, {"cut_time": 1}, {"coverage": "0x" + "ce" * 32}],
+    [
+        {"commitment": 7},
+        {"anchors_hash": "0x" + "ac" * 32},
+        {"cut_time": 1},
+        {"coverage": "0x" + "ce" * 32},
+        {"chain_id": 1},
+        {"registry": "0x" + "a2" * 20},
+    ],
 )
 def test_attestors_that_state_different_things_do_not_add_up(change: dict[str, object]) -> None:
     other = replace(ATTESTATION, **change)  # type: ignore[arg-type]

@@ -298,7 +298,7 @@ def _revert(data: bytes) -> None:
     refusal(data)
 
 
-_ATTESTATION = Attestation(5, 6, "0x" + "07" * 32, TIME, TIME + 9, "0x" + "08" * 32)
+_ATTESTATION = Attestation(5, 6, "0x" + "07" * 32, TIME, TIME + 9, "0x" + "08" * 32, 1, "0x" + "09" * 20)
 _ATTESTOR = Account.from_key(b"\7" * 32)
 
 

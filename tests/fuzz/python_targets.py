@@ -143,7 +143,11 @@ def _snapshot(data: bytes) -> None:
 
 def _request_seeds(_: Path) -> list[bytes]:
     return [
-        encode_request(RequestFile(AttestationRequest(snapshot(), fixed_policy(), "solvency-16", 5, 6), ()))
+        encode_request(
+            RequestFile(
+                AttestationRequest(snapshot(), fixed_policy(), "solvency-16", 5, 6, 1, "0x" + "09" * 20), ()
+            )
+        )
     ]
 
 

@@ -177,7 +177,7 @@ def _expected_warnings() -> Iterator[None]:
         log.setLevel(before)
 
 
-async def dead_chain(stage: Stage, world: World, cast: Cast, priced: Priced) -> None:
+async def dead_chain(stage: Stage, world: World, cast: Cast, priced: Priced, tools: Tools) -> None:
     """One chain dies: it is named, nothing is added up, and no proof is made."""
     dead = world.chains[1]
     await dead.stop.aclose()
@@ -201,4 +201,7 @@ async def dead_chain(stage: Stage, world: World, cast: Cast, priced: Priced) -> 
         now=wall_clock(),
     )
     with stage.refused("a proof of an incomplete snapshot", IncompleteSnapshotError, dead.net.caip2):
-        attestation_request(cast.store.snapshot(key), priced.policy, wall_clock())
+        home = world.home_chain.net.chain_id
+        attestation_request(
+            cast.store.snapshot(key), priced.policy, home, tools.registry.lower(), wall_clock()
+        )

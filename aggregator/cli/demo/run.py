@@ -79,4 +79,4 @@ async def _play(stage: Stage, config: DemoConfig, home: Home, port: int | None) 
         with stage.step("Refusal: a proof after a price crash"):
             await refusals.crash(stage, world, cast, taken, priced, tools, signed)
         with stage.step("Refusal: a dead chain"):
-            await refusals.dead_chain(stage, world, cast, priced)
+            await refusals.dead_chain(stage, world, cast, priced, tools)

@@ -271,7 +271,8 @@ async def attest_snapshot(
     stage: Stage, world: World, cast: Cast, taken: StoredSnapshot, priced: Priced, tools: Tools
 ) -> list[BundleAttestation]:
     """`threshold` attestors re-read the account themselves and sign what they saw."""
-    request = attestation_request(taken, priced.policy, wall_clock())
+    net = world.home_chain.net
+    request = attestation_request(taken, priced.policy, net.chain_id, tools.registry.lower(), wall_clock())
     signed = []
     for attestor in attestor_accounts(world)[: world.config.threshold]:
         stage.progress(f"attestor {attestor.address.lower()} re-reads the account")
@@ -279,7 +280,6 @@ async def attest_snapshot(
         signed.append(attest(request, own, attestor, world.config.lifetime_s))
     coverages = {item.coverage for item in signed}
     stage.confirm(len(coverages) == 1, "the attestors read the same chains and kinds")
-    net = world.home_chain.net
     await net.send(tools.registry, set_coverage_call(bytes.fromhex(signed[0].coverage[2:]), True))
     rows = [
         (item.attestor, tables.short(f"0x{request.commitment:064x}"), tables.short(item.signature))

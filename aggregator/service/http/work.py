@@ -267,10 +267,11 @@ async def get_bundle(service: Service, request: web.Request) -> web.Response:
 
 async def make_attestation_request(service: Service, request: web.Request) -> web.Response:
     """What an attestor is shown."""
-    body = await read_object(request, (), ("policy", "snapshot"))
+    body = await read_object(request, ("registry",), ("policy", "snapshot"))
+    chain_id, registry = parse_caip10(body.text("registry"))
     case = await _asked_case(service, request, body)
     stored = await service.store.read(lambda records: records.snapshot(case.row.id))
-    file = await make_request(service, stored, case.policy)
+    file = await make_request(service, stored, case.policy, chain_id, registry)
     return web.Response(body=encode_request(file), content_type=JSON)
 
 

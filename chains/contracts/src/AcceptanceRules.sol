@@ -59,6 +59,7 @@ abstract contract AcceptanceRules is AttestorSets, Pausable {
     error BadWindow(uint64 from, uint64 until);
     error NotPublisher(address account, uint256 policyRoot);
     error NotGuardian(address account);
+    error OwnerNeeded();
     error UnknownCircuit(bytes32 circuitId);
     error PolicyNotInForce(uint256 policyRoot, uint64 until, uint256 time);
     error CoverageNotAccepted(bytes32 coverage);
@@ -73,10 +74,16 @@ abstract contract AcceptanceRules is AttestorSets, Pausable {
         maxAge = maxAge_;
     }
 
-    /// @notice Stops new submissions and pledges. Release, transfer and poke go on: no venue is ever locked in.
+    /// @notice Stops new pledges. Release, transfer and poke go on, so no venue is ever locked in, and so do
+    /// submissions, so that an account that is called can meet its call.
     function pause() external {
         require(msg.sender == guardian || msg.sender == owner(), NotGuardian(msg.sender));
         _pause();
+    }
+
+    /// @notice Refused: without an owner nothing that is accepted could ever be revoked, and no pause ended.
+    function renounceOwnership() public view override onlyOwner {
+        revert OwnerNeeded();
     }
 
     /// @notice Ends a pause. The guardian cannot, so a hasty pause is looked at by the owner.
@@ -165,13 +172,13 @@ abstract contract AcceptanceRules is AttestorSets, Pausable {
     }
 
     function _requireVerifier(bytes32 circuitId) internal view returns (IProofVerifier verifier, uint16 id) {
-        Verifier memory v = _verifiers[circuitId];
+        Verifier storage v = _verifiers[circuitId];
         (verifier, id) = (v.verifier, v.id);
         require(address(verifier) != address(0), UnknownCircuit(circuitId));
     }
 
     function _requirePolicy(uint256 policyRoot) internal view returns (uint64 until, uint24 id) {
-        Policy memory p = _policyOf[policyRoot];
+        Policy storage p = _policyOf[policyRoot];
         (until, id) = (p.until, p.id);
         bool open = block.timestamp >= p.from && block.timestamp <= until;
         require(open, PolicyNotInForce(policyRoot, until, block.timestamp));

@@ -12,13 +12,11 @@ abstract contract AttestorSets is Revocations {
     /// @notice The largest set that can be put into force.
     uint256 public constant MAX_ATTESTORS = 256;
 
-    /// @notice keccak256 of the EIP-712 domain {name: "counterfoil", version: "1"}. It has no chain id and no contract:
-    /// an attestation states a fact that holds everywhere, and the proof's context binds chain, registry and venue.
-    bytes32 public constant DOMAIN_SEPARATOR = keccak256(
-        abi.encode(
-            keccak256("EIP712Domain(string name,string version)"), keccak256("counterfoil"), keccak256("1")
-        )
-    );
+    /// @notice keccak256 of the EIP-712 domain {name: "counterfoil", version: "1", chainId, verifyingContract}: an
+    /// attestation is for one registry, so that one reading of an account does not back pledges in two.
+    bytes32 public immutable DOMAIN_SEPARATOR;
+    bytes32 private constant DOMAIN_TYPEHASH =
+        keccak256("EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)");
     bytes32 public constant ATTESTATION_TYPEHASH = keccak256(
         "Attestation(uint256 accountId,uint256 commitment,bytes32 anchorsHash,uint64 cutTime,uint64 expiry,bytes32 coverage)"
     );
@@ -44,6 +42,9 @@ abstract contract AttestorSets is Revocations {
     /// @param attestors Ascending addresses.
     /// @param threshold_ 1 to attestors.length.
     constructor(address[] memory attestors, uint256 threshold_) {
+        DOMAIN_SEPARATOR = keccak256(
+            abi.encode(DOMAIN_TYPEHASH, keccak256("counterfoil"), keccak256("1"), block.chainid, address(this))
+        );
         _setAttestors(attestors, threshold_);
     }
 
@@ -82,7 +83,7 @@ abstract contract AttestorSets is Revocations {
         uint64 cutTime,
         uint64 expiry,
         bytes32 coverage
-    ) public pure returns (bytes32) {
+    ) public view returns (bytes32) {
         return MessageHashUtils.toTypedDataHash(
             DOMAIN_SEPARATOR,
             keccak256(
@@ -105,16 +106,16 @@ abstract contract AttestorSets is Revocations {
         address[] memory attestors = attestorSet();
         uint256 next = 0;
         for (uint256 i = 0; i < signatures.length; ++i) {
-            (address signer, ECDSA.RecoverError err,) =
-                ECDSA.tryRecover(digest, signatures[i][0], signatures[i][1]);
+            bytes32[2] calldata pair = signatures[i];
+            (address signer, ECDSA.RecoverError err,) = ECDSA.tryRecover(digest, pair[0], pair[1]);
             require(err == ECDSA.RecoverError.NoError, MalformedSignature(i));
             // Both lists ascend, so each is walked once.
-            while (next < attestors.length && attestors[next] < signer) ++next;
-            if (next == attestors.length || attestors[next] != signer) {
+            address attestor = address(0);
+            while (attestor < signer && next < attestors.length) attestor = attestors[next++];
+            if (attestor != signer) {
                 require(isAttestor(signer), NotAnAttestor(i, signer));
                 revert SignersNotAscending(i, signer);
             }
-            ++next;
         }
     }
 

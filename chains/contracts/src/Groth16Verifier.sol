@@ -102,30 +102,28 @@ contract Groth16Verifier is IProofVerifier {
     /// @inheritdoc IProofVerifier
     function verify(uint256[8] calldata proof, uint256[5] calldata inputs) external view returns (bool) {
         // Public inputs are canonical: precompile 7 reduces its scalar, so x and x + r would both pass.
-        for (uint256 i = 0; i < 5; ++i) {
-            if (inputs[i] >= R) return false;
-        }
-        // Coordinates are canonical: the precompiles check this too, but A.y is negated before they see it.
-        for (uint256 i = 0; i < 8; ++i) {
-            if (proof[i] >= Q) return false;
-        }
+        bool canonical = inputs[0] < R && inputs[1] < R && inputs[2] < R && inputs[3] < R && inputs[4] < R;
+        // A.y is canonical, since it is negated before a precompile sees it. They refuse any other coordinate >= q.
+        if (!canonical || proof[1] >= Q) return false;
         // No point at infinity, which the precompiles take as (0, 0) and an honest prover never makes.
         if ((proof[0] | proof[1]) == 0) return false;
         if ((proof[2] | proof[3] | proof[4] | proof[5]) == 0) return false;
         if ((proof[6] | proof[7]) == 0) return false;
 
-        // X = IC_0 + sum_i inputs_i * IC_i. Words 0-1 of `m` are the sum, words 2-4 a point and its scalar.
-        uint256[5] memory m;
-        m[0] = IC0_X;
-        m[1] = IC0_Y;
-        if (!_addMul(m, IC1_X, IC1_Y, inputs[0])) return false;
-        if (!_addMul(m, IC2_X, IC2_Y, inputs[1])) return false;
-        if (!_addMul(m, IC3_X, IC3_Y, inputs[2])) return false;
-        if (!_addMul(m, IC4_X, IC4_Y, inputs[3])) return false;
-        if (!_addMul(m, IC5_X, IC5_Y, inputs[4])) return false;
-
         // Four pairs of (G1: x y, G2: x.c1 x.c0 y.c1 y.c0).
         uint256[24] memory p;
+        // X = IC_0 + sum_i inputs_i * IC_i, in words 12-13, where it is wanted; words 14-16 are scratch until then.
+        uint256 sum;
+        assembly ("memory-safe") {
+            sum := add(p, 0x180)
+        }
+        p[12] = IC0_X;
+        p[13] = IC0_Y;
+        bool ok = _addMul(sum, IC1_X, IC1_Y, inputs[0]);
+        ok = _addMul(sum, IC2_X, IC2_Y, inputs[1]) && ok;
+        ok = _addMul(sum, IC3_X, IC3_Y, inputs[2]) && ok;
+        ok = _addMul(sum, IC4_X, IC4_Y, inputs[3]) && ok;
+        ok = _addMul(sum, IC5_X, IC5_Y, inputs[4]) && ok;
         // -A and B. No point of G1 has y = 0 (the order is odd), so q - A.y is canonical for a point on the curve.
         p[0] = proof[0];
         p[1] = Q - proof[1];
@@ -140,9 +138,7 @@ contract Groth16Verifier is IProofVerifier {
         p[9] = BETA_X0;
         p[10] = BETA_Y1;
         p[11] = BETA_Y0;
-        // X and gamma.
-        p[12] = m[0];
-        p[13] = m[1];
+        // gamma, beside X.
         p[14] = GAMMA_X1;
         p[15] = GAMMA_X0;
         p[16] = GAMMA_Y1;
@@ -160,21 +156,20 @@ contract Groth16Verifier is IProofVerifier {
         assembly ("memory-safe") {
             start := p
         }
-        return _precompile(EC_PAIRING, start, 0x300, start, 0x20) && p[0] == 1;
+        return ok && _precompile(EC_PAIRING, start, 0x300, start, 0x20) && p[0] == 1;
     }
 
-    /// @dev sum += scalar * (x, y), with the sum in words 0-1 of `m`. Words 2-4 are scratch: precompile 7 reads
-    /// (x, y, scalar) from words 2-4 and writes the product to words 2-3, precompile 6 reads words 0-3.
-    function _addMul(uint256[5] memory m, uint256 x, uint256 y, uint256 scalar) private view returns (bool) {
-        m[2] = x;
-        m[3] = y;
-        m[4] = scalar;
-        uint256 start;
+    /// @dev sum += scalar * (x, y), with the sum in the two words at `sum` and the three after them as scratch:
+    /// precompile 7 reads (x, y, scalar) from there and writes the product, precompile 6 reads sum and product.
+    function _addMul(uint256 sum, uint256 x, uint256 y, uint256 scalar) private view returns (bool) {
+        uint256 term;
         assembly ("memory-safe") {
-            start := m
+            term := add(sum, 0x40)
+            mstore(term, x)
+            mstore(add(term, 0x20), y)
+            mstore(add(term, 0x40), scalar)
         }
-        return _precompile(EC_MUL, start + 0x40, 0x60, start + 0x40, 0x40)
-            && _precompile(EC_ADD, start, 0x80, start, 0x40);
+        return _precompile(EC_MUL, term, 0x60, term, 0x40) && _precompile(EC_ADD, sum, 0x80, sum, 0x40);
     }
 
     /// @dev True when the precompile took its input and gave exactly `outSize` bytes. The size is checked because a

@@ -87,6 +87,7 @@ contract SolvencyRegistry is Submissions {
     error OverPledged(uint256 accountId, uint256 wanted, uint256 proven);
     error ReleaseAbovePledge(uint256 accountId, address venue, uint256 amount, uint256 pledged);
     error TransferToSelf(address venue);
+    error RankWouldDrop(uint256 accountId, address venue);
     error StillCovered(uint256 accountId, uint256 proven, uint256 pledged);
     error AlreadyCalled(uint256 accountId);
     error RankBroken(uint256 index, address venue);
@@ -103,13 +104,12 @@ contract SolvencyRegistry is Submissions {
 
     /// @notice Checks a submission in full and records it, valid until the first of: the proof's expiry, the
     /// attestation's expiry, the end of the policy. Emits MarginCall when the account's pledges are not covered by it.
-    function submit(Submission calldata s) external whenNotPaused {
+    function submit(Submission calldata s) external {
         (uint256 accountId, address venue) = (s.accountId, s.venue);
-        Book memory b = _books[accountId];
-        Line memory l = _lines[accountId][venue];
+        (Book storage book, Line storage line) = (_books[accountId], _lines[accountId][venue]);
+        (Book memory b, Line memory l) = (book, line);
         Checked memory c = _check(s, b.cutTime, l);
 
-        _record(_lines[accountId][venue], l, c);
         bool had = b.more;
         More memory m;
         if (had) m = _mores[accountId];
@@ -118,19 +118,21 @@ contract SolvencyRegistry is Submissions {
             (b.until, b.amount, b.policyId, b.setId, b.verifierId) = (0, 0, 0, 0, 0);
             (m.until, m.amount, m.policyId, m.setId, m.verifierId) = (0, 0, 0, 0, 0);
         }
+        bool firm;
         if (c.level == LEVEL_IM) {
-            bool firm = b.until != 0 && _firm(b.policyId, b.setId, b.verifierId);
+            firm = b.until != 0 && _firm(b.policyId, b.setId, b.verifierId);
             if (!firm || _better(b.until, b.amount, c.until, c.amount)) {
                 (b.until, b.amount) = (c.until, c.amount);
                 (b.policyId, b.setId, b.verifierId) = (c.policyId, c.setId, c.verifierId);
             }
         } else {
-            bool firm = m.until != 0 && _firm(m.policyId, m.setId, m.verifierId);
+            firm = m.until != 0 && _firm(m.policyId, m.setId, m.verifierId);
             if (!firm || _better(m.until, m.amount, c.until, c.amount)) {
                 (m.until, m.amount) = (c.until, c.amount);
                 (m.policyId, m.setId, m.verifierId) = (c.policyId, c.setId, c.verifierId);
             }
         }
+        _record(line, l, c, firm);
         emit Recorded(
             accountId,
             venue,
@@ -158,7 +160,7 @@ contract SolvencyRegistry is Submissions {
             _endCall(accountId, b, m, c.amount);
         }
         b.more = m.until != 0 || m.deadline != 0;
-        putBook(_books[accountId], b);
+        putBook(book, b);
         if (had || b.more) _mores[accountId] = m;
     }
 
@@ -205,12 +207,14 @@ contract SolvencyRegistry is Submissions {
     /// @notice Hands `amount` of the calling venue's pledge to another venue, which must hold a fresh IM proof of its
     /// own for at least what it then has. Nothing is freed or added in between. Works also while the account is called
     /// or the registry paused.
-    /// @dev The receiver ranks by the later of the two times, so that no third venue is overtaken.
+    /// @dev The receiver ranks by the later of the two times, so that no third venue is overtaken. Where that would
+    /// rank a live pledge of its own later than it does, the transfer is refused: nobody is demoted by a gift.
     function transfer(uint256 accountId, address to, uint256 amount) external {
         require(to != msg.sender, TransferToSelf(to));
         Line memory l = _lines[accountId][to];
         uint256 own = _requireRoom(l, accountId, to, amount);
         uint32 since = _lines[accountId][msg.sender].since;
+        require(l.pledged == 0 || l.since >= since, RankWouldDrop(accountId, to));
         _take(_lines[accountId][msg.sender], accountId, amount);
         l.pledged = uint64(own);
         if (since > l.since) l.since = since;
@@ -232,11 +236,16 @@ contract SolvencyRegistry is Submissions {
         emit MarginCall(accountId, proven, b.pledged, m.deadline);
     }
 
-    /// @notice Whether the venue holds a fresh proof (IM or MM) of the account and what counts covers all its pledges.
+    /// @notice Whether the venue holds a fresh proof (IM or MM) of the account and what counts covers all pledges and,
+    /// while the venue has pledged nothing, the amount it was shown: a proof of less at a later cut ends that, and so
+    /// does a revocation.
     /// @dev This alone reserves nothing: margin is only the venue's once it is pledged.
     function isGood(uint256 accountId, address venue) external view returns (bool) {
         Book memory b = _books[accountId];
-        return block.timestamp <= _lines[accountId][venue].until && b.pledged <= _countedAmount(b, _mores[accountId]);
+        Line memory l = _lines[accountId][venue];
+        uint256 counted = _countedAmount(b, _mores[accountId]);
+        bool stands = l.pledged != 0 || l.amount <= counted;
+        return block.timestamp <= l.until && stands && b.pledged <= counted;
     }
 
     /// @notice How the account stands, what of it is firm, what counts, what is pledged, and until when a margin call
@@ -320,11 +329,11 @@ contract SolvencyRegistry is Submissions {
     }
 
     /// @dev The venue's record follows the account's rule: a later cut replaces it, and of one cut IM stands before MM
-    /// and a larger amount before a smaller one, while fresh. Its pledge and rank stay.
-    function _record(Line storage line, Line memory l, Checked memory c) private {
+    /// and a larger amount before a smaller one, while fresh and `firm`. Its pledge and rank stay.
+    function _record(Line storage line, Line memory l, Checked memory c, bool firm) private {
         uint56 amount = c.amount > type(uint56).max ? type(uint56).max : uint56(c.amount);
         bool replace = c.cutTime > l.cutTime || block.timestamp > l.until || c.level > l.level
-            || (c.level == l.level && _better(l.until, l.amount, c.until, amount));
+            || (c.level == l.level && (!firm || _better(l.until, l.amount, c.until, amount)));
         if (replace) {
             (l.cutTime, l.until, l.amount, l.level) = (c.cutTime, c.until, amount, c.level);
         }

@@ -10,8 +10,6 @@ abstract contract Submissions is AcceptanceRules {
     /// @notice What a relayer brings: everything of a bundle that the chain checks.
     /// @dev `signatures` are by ascending signers, each (r, s with the parity of y in its highest bit) as in EIP-2098.
     struct Submission {
-        bytes32 circuitId;
-        uint256[8] proof;
         uint256 accountId;
         uint256 commitment;
         uint256 policyRoot;
@@ -23,6 +21,8 @@ abstract contract Submissions is AcceptanceRules {
         uint64 cutTime;
         uint64 attestationExpiry;
         bytes32 coverage;
+        bytes32 circuitId;
+        uint256[8] proof;
         bytes32[2][] signatures;
     }
 

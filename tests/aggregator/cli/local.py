@@ -53,23 +53,24 @@ class Local:
         """Let a cut hold everything so far."""
         self.run(self.world.settle())
 
-    def registry(self, circuit_id: bytes, verifier: str, root: int, until: int, coverage: bytes) -> str:
-        """Deploy a registry that accepts one verifier, policy and coverage, and one attestor (account 1)."""
+    def registry(self, circuit_id: bytes, verifier: str, root: int, until: int) -> str:
+        """Deploy a registry that accepts one verifier and policy, and one attestor (account 1)."""
         net = self.world.home_chain.net
         owner, attestor = net.accounts[0].address, net.accounts[1].address
 
         async def deploy() -> str:
             code = creation_code("SolvencyRegistry", owner, False, MAX_AGE_S, [attestor], 1)
             address = await net.deploy_code(code)
-            for call in (
-                set_verifier_call(circuit_id, verifier),
-                set_policy_call(root, until),
-                set_coverage_call(coverage, True),
-            ):
+            for call in (set_verifier_call(circuit_id, verifier), set_policy_call(root, until)):
                 await net.send(address, call)
             return address
 
         return self.run(deploy())
+
+    def accept_coverage(self, registry: str, coverage: str) -> None:
+        """Have the registry accept attestations of a coverage (0x hex)."""
+        call = set_coverage_call(bytes.fromhex(coverage[2:]), True)
+        self.run(self.world.home_chain.net.send(registry, call))
 
 
 @contextlib.contextmanager

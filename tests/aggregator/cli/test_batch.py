@@ -50,7 +50,7 @@ def desk(invoke: Invoke, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
             store.add_snapshot(encode_snapshot(taken), account=name, cut_time=CUT, complete=True, now=CUT)
             blinding = store.snapshot(name).blinding
         opened = commitment(SMALL, document_hash(POLICY), blinding, positions_by_id(POLICY, taken.positions))
-        request = AttestationRequest(taken, POLICY, SMALL.name, blinding, opened)
+        request = AttestationRequest(taken, POLICY, SMALL.name, blinding, opened, 31337001, REGISTRY)
         signed = attest(request, taken, ATTESTORS[0], 900)
         (tmp_path / f"{name}.attestation.json").write_bytes(canonical_json(attestation_json(signed)))
     return tmp_path

@@ -138,12 +138,6 @@ def _prepare(desk: Desk) -> None:
     built = desk.data("policy", "build", SPEC, "--out", files / "policy.json")
     desk.policy_id, desk.policy_root = built["id"], built["root"]
 
-    request = files / "request.json"
-    desk.data("attestation", "request", "main", "--policy", desk.policy_id, "--out", request)
-    key = local.key_file("attestor", local.world.accounts[1].key)
-    signed = desk.data("attestation", "sign", request, "--key-file", key, "--out", files / "attestation.json")
-    desk.coverage = signed["coverage"]
-
     shown = desk.data("proof", "key", "--out", files / "verification_key.json")
     vk = parse_verification_key(json.loads((files / "verification_key.json").read_text()))
     assert (shown["id"], shown["kind"]) == (verification_key_id(vk), "dev")
@@ -153,8 +147,16 @@ def _prepare(desk: Desk) -> None:
         verifier,
         int(desk.policy_root, 16),
         built["expires"],
-        bytes.fromhex(desk.coverage[2:]),
     ).lower()
+
+    request = files / "request.json"
+    at = f"{local.world.home_chain.net.caip2}:{desk.registry}"
+    asked = ("attestation", "request", "main", "--policy", desk.policy_id, "--registry", at)
+    desk.data(*asked, "--out", request)
+    key = local.key_file("attestor", local.world.accounts[1].key)
+    signed = desk.data("attestation", "sign", request, "--key-file", key, "--out", files / "attestation.json")
+    desk.coverage = signed["coverage"]
+    local.accept_coverage(desk.registry, desk.coverage)
     made = desk.make_proof("--out", files / "bundle.json")
     assert made.code == 0, made.err
     assert str(local.wallets[0].address).lower() not in made.out
@@ -387,9 +389,9 @@ def test_a_dead_chain_is_named_and_nothing_is_stored(attested: Desk, dead_networ
     assert "Equity" not in shown.out
     as_json = attested("health", kept["id"], "--policy", attested.policy_id, "--json")
     assert (as_json.code, as_json.data["report"]) == (3, None)
-    attested(
-        *("attestation", "request", kept["id"], "--policy", attested.policy_id, "--out", "/nonexistent/x")
-    ).refused(3, "lacks chain eip155:31337999")
+    asked = ("attestation", "request", kept["id"], "--policy", attested.policy_id)
+    where = ("--registry", f"eip155:1:{attested.registry}", "--out", "/nonexistent/x")
+    attested(*asked, *where).refused(3, "lacks chain eip155:31337999")
 
 
 def test_a_policy_past_its_end_values_nothing(attested: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

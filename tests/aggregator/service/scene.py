@@ -27,6 +27,7 @@ from tests.circuits.books import fixed_policy
 CUT = 1_795_000_000
 NOW = CUT + 30
 OWNER = "0x" + "0a" * 20
+CHAIN_ID = 31337001
 VENUE, REGISTRY = "0x" + "fe" * 20, "0x" + "11" * 20
 POLICY = fixed_policy()
 HOLDER = Holder(secret_key=987, sub_account=0, blinding=4711)
@@ -78,13 +79,15 @@ def commitment_of_it() -> int:
 
 
 def request() -> AttestationRequest:
-    return AttestationRequest(snapshot(), POLICY, SMALL.name, HOLDER.blinding, commitment_of_it())
+    return AttestationRequest(
+        snapshot(), POLICY, SMALL.name, HOLDER.blinding, commitment_of_it(), CHAIN_ID, REGISTRY
+    )
 
 
 @cache
 def bundle() -> Bundle:
     taken = snapshot()
-    context = Context(31337001, REGISTRY, VENUE, CUT + 600, anchors_hash(taken.anchors), CUT)
+    context = Context(CHAIN_ID, REGISTRY, VENUE, CUT + 600, anchors_hash(taken.anchors), CUT)
     circuit = ready(SMALL.name)
     key = ensure_dev_key(circuit)
     evaluation = evaluate(POLICY, positions_by_id(POLICY, taken.positions), Level.IM)

@@ -119,21 +119,21 @@ def prove(running: Running, local: Local, policy: dict[str, Any]) -> tuple[str, 
     net, world = local.world.home_chain.net, local.world
     vk = ensure_dev_key(ready(SMALL.name)).verification_key
     verifier = local.run(deploy_verifier(net, vk))
-    request = running.post("/v1/accounts/main/attestation-requests").data
-    coverage = running.post("/v1/attestations", request).data["coverage"]
     registry = local.registry(
         circuit_id(verification_key_id(vk)),
         verifier,
         int(policy["root"], 16),
         policy["expires"],
-        bytes.fromhex(coverage[2:]),
     ).lower()
+    at = f"eip155:{world.home_chain.setup.chain_id}:{registry}"
+    request = running.post("/v1/accounts/main/attestation-requests", {"registry": at}).data
+    local.accept_coverage(registry, running.post("/v1/attestations", request).data["coverage"])
     venue = world.accounts[4].address
     asked = {
         "amountUsd": AMOUNT,
         "level": "IM",
         "venue": venue,
-        "registry": f"eip155:{world.home_chain.setup.chain_id}:{registry}",
+        "registry": at,
         "policy": policy["id"],
     }
     too_much = running.job(running.post("/v1/accounts/main/proofs", {**asked, "amountUsd": "100000000"}))

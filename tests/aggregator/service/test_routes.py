@@ -308,7 +308,8 @@ def test_what_is_not_set_up_says_so(running: Running, stored: Stored) -> None:
     running.post("/v1/intents", {"bundle": stored.bundle}).refused(400, "invalid-config", "no relayer")
     assert running.get("/v1/intents").data == {"items": [], "next": None}
     running.get("/v1/intents/none").refused(404, "not-found")
-    request = running.post("/v1/accounts/main/attestation-requests").data
+    at = f"eip155:31337001:{REGISTRY}"
+    request = running.post("/v1/accounts/main/attestation-requests", {"registry": at}).data
     assert request["schema"] == "counterfoil/attestation-request/1"
     running.post("/v1/attestations", request).refused(400, "invalid-config", "no attestor")
     account = f"0x{stored.account_id:064x}"

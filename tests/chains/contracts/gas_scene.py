@@ -25,13 +25,15 @@ from chains.contracts.registry import (
 )
 from chains.devnet import devnet
 from tests.chains.contracts.toxic import Toxic
-from tests.chains.contracts.world import USD, World, attested
+from tests.chains.contracts.world import USD, World
 
 SNAPSHOT: Final = Path(__file__).parent / "gas.json"
 LIMITS: Final = {
     "verify": 245_000,
+    "submit, 3 attestors, first of an account": 330_000,
     "submit, 3 attestors, account and venue known": 330_000,
     "submit, 3 attestors, first to a venue": 330_000,
+    "submit, 3 attestors, first at MM": 330_000,
     "pledge, first of a venue": 60_000,
     "pledge, more": 60_000,
 }
@@ -78,7 +80,7 @@ class Meter:
             **{"expiry": GENESIS + 50_000, **changes},
         )
         s = replace(s, proof=proof_bytes(self.toxic.prove(self.world.inputs(s))))
-        return attested(s, self.world.attestors[:signers])
+        return self.world.attested(s, self.world.attestors[:signers])
 
 
 async def measure() -> dict[str, int]:

@@ -107,16 +107,23 @@ class Model:
         lane = self.lanes.get(level)
         if lane is None or now > lane.until:
             return 0
-        end = min(self.rules.ends.get(each, NEVER) for each in lane.basis)
+        end = self.end(lane)
         return lane.amount if end == NEVER or (grace and now <= end) else 0
+
+    def end(self, lane: Proven) -> int:
+        """The last second at which it counts, by what of its basis was revoked."""
+        return min(self.rules.ends.get(each, NEVER) for each in lane.basis)
+
+    def stands(self, level: Level) -> bool:
+        """Whether nothing is revoked that the lane of `level` rests on."""
+        return self.end(self.lanes[level]) == NEVER
 
     def submit(self, s: Statement, now: int) -> bool:
         """Record a statement."""
         rules, line = self.rules, self.line(s.venue)
         start, end = rules.windows.get(s.policy, (1, 0))
         refused = (
-            rules.paused
-            or now > s.expiry
+            now > s.expiry
             or not now - rules.max_age <= s.cut <= now
             or s.cut < self.cut
             or (s.cut, s.expiry) <= (line.cut, line.expiry)
@@ -127,11 +134,12 @@ class Model:
         if refused:
             return False
         until, line.expiry = min(s.expiry, end), s.expiry
+        firm = s.cut == self.cut and s.level in self.lanes and self.stands(s.level)
         if (
             s.cut > line.cut
             or now > line.until
             or s.level > line.level
-            or (s.level == line.level and (s.amount, until) > (line.amount, line.until))
+            or (s.level == line.level and (not firm or (s.amount, until) > (line.amount, line.until)))
         ):
             line.cut, line.until, line.amount, line.level = s.cut, until, s.amount, s.level
         if s.cut > self.cut:
@@ -178,10 +186,12 @@ class Model:
     def transfer(self, venue: str, to: str, amount: int, now: int) -> bool:
         """Hand over."""
         line = self.line(venue)
+        other = self.line(to)
         if venue == to or not self.room(to, amount, now) or amount > line.pledged:
             return False
+        if other.pledged and other.since < line.since:
+            return False
         line.pledged -= amount
-        other = self.line(to)
         other.pledged, other.since = other.pledged + amount, max(line.since, other.since)
         return True
 
@@ -195,7 +205,9 @@ class Model:
 
     def good(self, venue: str, now: int) -> bool:
         """isGood()."""
-        return now <= self.line(venue).until and self.pledged <= self.counted(now)
+        line, counted = self.line(venue), self.counted(now)
+        stands = bool(line.pledged) or line.amount <= counted
+        return now <= line.until and stands and self.pledged <= counted
 
     def cover(self, now: int) -> list[tuple[str, int]]:
         """Pledged venues by rank, with what of their pledge is covered."""

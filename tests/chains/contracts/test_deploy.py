@@ -54,7 +54,12 @@ async def test_two_chains_one_address() -> None:
             [bytes(await web3_on(net.endpoint).eth.get_code(p.address)) for p in placements]  # type: ignore[arg-type]
             for net in (one, two)
         ]
-        assert codes[0] == codes[1]
+        assert codes[0][0] == codes[1][0]
+        registries = [Registry(web3_on(net.endpoint), placements[1].address) for net in (one, two)]
+        separators = [await registry.call("DOMAIN_SEPARATOR") for registry in registries]
+        assert separators[0] != separators[1]
+        # The two differ in that word alone.
+        assert codes[0][1].replace(separators[0], separators[1]) == codes[1][1] != codes[0][1]
         assert all(codes[0])
         contexts = {
             await World(net, placements[1].address, "").reader.call("contextOf", DEPLOYER, 1, bytes(32), 2)

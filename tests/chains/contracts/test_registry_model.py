@@ -36,7 +36,6 @@ from tests.chains.contracts.world import (
     MAX_AGE,
     POLICY_ROOT,
     World,
-    attested,
 )
 
 pytestmark = pytest.mark.anvil
@@ -183,7 +182,7 @@ class Driver:
             signers = (
                 self.world.net.accounts[1:3] if statement.attestors == 0 else self.world.net.accounts[2:4]
             )
-            submission = attested(submission, signers)
+            submission = self.world.attested(submission, signers)
             self.sent.append((account, submission, statement))
         expected = self.models[account].submit(statement, self.now)
         return await self.send(submit_call(submission), self.world.owner), expected

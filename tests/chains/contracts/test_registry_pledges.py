@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from aggregator.model.policy import Level
-from chains.contracts.registry import pledge_call, poke_call, release_call
-from tests.chains.contracts.world import ACCOUNT_ID, USD, Receipt, RefusedError, World
+from chains.contracts.coding import call_data
+from chains.contracts.registry import pledge_call, poke_call, release_call, set_policy_call
+from tests.chains.contracts.world import ACCOUNT_ID, POLICY_ROOT, USD, Receipt, RefusedError, World
 
 pytestmark = pytest.mark.anvil
 DAY = 86_400
@@ -83,7 +84,7 @@ async def test_a_stale_proof_opens_no_pledge(world: World) -> None:
     with pytest.raises(RefusedError, match="OverPledged"):
         await pledge(world, b, 1)
     assert await world.reader.available(ACCOUNT_ID) == 0
-    assert await world.reader.is_good(ACCOUNT_ID, b)
+    assert not await world.reader.is_good(ACCOUNT_ID, b)
     assert not await world.reader.is_good(ACCOUNT_ID, a)
 
 
@@ -105,6 +106,24 @@ async def test_maintenance_proofs_keep_good_but_open_nothing(world: World) -> No
     call = {"accountId": ACCOUNT_ID, "proven": 700 * USD, "pledged": 900 * USD}
     assert receipt.only("MarginCall") == {**call, "deadline": await world.now() + DAY}
     assert not await world.reader.is_good(ACCOUNT_ID, a)
+
+
+async def test_a_proof_that_no_longer_counts_is_not_good(world: World) -> None:
+    """Shown 1000 and nothing pledged: less at a later cut, or a revocation, ends it; a pledge that is covered stays."""
+    a, b, _ = world.venues
+    cut = await world.now() - 100
+    await show(world, a, 1000, cut=cut)
+    assert await world.reader.is_good(ACCOUNT_ID, a)
+    await pledge(world, a, 300)
+    await show(world, b, 400, cut=cut + 1)
+    assert await world.reader.is_good(ACCOUNT_ID, a)
+    await release(world, a, 300)
+    assert not await world.reader.is_good(ACCOUNT_ID, a)
+    assert await world.reader.is_good(ACCOUNT_ID, b)
+    await world.send(call_data("SolvencyRegistry", "setGracePeriod", 0))
+    await world.send(set_policy_call(POLICY_ROOT, 0))
+    await world.travel(1)
+    assert not await world.reader.is_good(ACCOUNT_ID, b)
 
 
 async def test_margin_call_and_its_end(world: World) -> None:

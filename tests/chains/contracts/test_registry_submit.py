@@ -33,14 +33,12 @@ from tests.chains.contracts.world import (
     CIRCUIT,
     COMMITMENT,
     COVERAGE,
-    DOMAIN,
     EMPTY_PROOF,
     MAX_AGE,
     POLICY_ROOT,
     USD,
     RefusedError,
     World,
-    attested,
     sign_attestation,
     submit_raw,
 )
@@ -103,7 +101,7 @@ async def test_python_and_solidity_hash_alike(world: World) -> None:
         "expiry": s.attestation_expiry,
         "coverage": s.coverage,
     }
-    signable = encode_typed_data(DOMAIN, ATTESTATION_TYPES, message)
+    signable = encode_typed_data(world.domain, ATTESTATION_TYPES, message)
     assert await reader.call("DOMAIN_SEPARATOR") == signable.header
     digest = await reader.call("attestationDigest", *message.values())
     assert digest == keccak(b"\x19\x01" + signable.header + signable.body)
@@ -114,6 +112,8 @@ async def test_python_and_solidity_hash_alike(world: World) -> None:
         cut_time=s.cut_time,
         expiry=s.attestation_expiry,
         coverage="0x" + s.coverage.hex(),
+        chain_id=world.net.chain_id,
+        registry=world.registry.lower(),
     )
     assert digest == attestation.digest()
 
@@ -187,7 +187,7 @@ async def test_attestors_are_counted_once_each(world: World) -> None:
     s = await world.submission()
     await world.prove(s)
     low, high = s.signatures
-    foreign = sign_attestation(world.net.accounts[8].key, s)
+    foreign = sign_attestation(world.net.accounts[8].key, s, world.domain)
     cases: list[tuple[tuple[bytes, ...], str]] = [
         ((), "TooFewSignatures"),
         ((low,), "TooFewSignatures"),
@@ -209,7 +209,7 @@ async def test_attestors_are_counted_once_each(world: World) -> None:
     for words in ((r, bytes(32)), (bytes(32), vs), (r, above), (n.to_bytes(32, "big"), vs)):
         with pytest.raises(RefusedError, match="MalformedSignature"):
             await world.send(submit_raw(s, signatures=[words, good[1]]))
-    await world.submit(attested(s, world.attestors))
+    await world.submit(world.attested(s, world.attestors))
 
 
 @pytest.mark.parametrize(
@@ -235,7 +235,7 @@ async def test_every_attested_field_is_bound(world: World, change: dict[str, Any
     await world.prove(other)
     with pytest.raises(RefusedError, match="NotAnAttestor"):
         await world.submit(other)
-    await world.submit(attested(other, world.attestors[1:]))
+    await world.submit(world.attested(other, world.attestors[1:]))
 
 
 @pytest.mark.parametrize(
@@ -259,20 +259,23 @@ async def test_every_proven_field_is_bound(world: World, change: dict[str, Any])
     s = await world.submission()
     await world.prove(s)
     changed = {k: v if k not in {"cut_time", "expiry"} else getattr(s, k) + v for k, v in change.items()}
-    other = attested(replace(s, **changed), world.attestors[:2])
+    other = world.attested(replace(s, **changed), world.attestors[:2])
     with pytest.raises(RefusedError, match="ProofRejected"):
         await world.submit(other)
     await world.prove_and_submit(other)
 
 
 async def test_a_proof_for_another_registry_or_chain_is_refused(world: World) -> None:
-    """The context holds chain and registry, so the same proof is worth nothing elsewhere."""
+    """Attestation and context both hold chain and registry: neither is worth anything elsewhere, so that one reading
+    of an account never backs pledges in two registries.
+    """
     twin = await World.make(world.net)
     s = await twin.submission()
     await twin.prove_and_submit(s)
-    moved = World(world.net, world.registry, world.verifier)
+    with pytest.raises(RefusedError, match="NotAnAttestor"):
+        await world.submit(s)
     with pytest.raises(RefusedError, match="ProofRejected"):
-        await moved.submit(s)
+        await world.submit(world.attested(s, world.attestors))
     assert s.context(101, world.registry) != s.context(102, world.registry)
 
 
@@ -280,7 +283,11 @@ async def test_replay_is_keyed_on_the_statement(world: World) -> None:
     """The same statement is refused again, with the same proof and with another one of it."""
     s = await world.submission()
     await world.prove_and_submit(s)
-    for again in (s, replace(s, proof=EMPTY_PROOF[:192] + EMPTY_PROOF[:64]), attested(s, world.attestors)):
+    for again in (
+        s,
+        replace(s, proof=EMPTY_PROOF[:192] + EMPTY_PROOF[:64]),
+        world.attested(s, world.attestors),
+    ):
         with pytest.raises(RefusedError, match="NotNewer"):
             await world.submit(again)
 
@@ -378,7 +385,7 @@ async def test_replaced_attestors_no_longer_count(world: World) -> None:
     with pytest.raises(RefusedError, match="NotAnAttestor"):
         await world.submit(s)
     assert not await world.reader.call("isAttestor", world.attestors[0].address)
-    await world.submit(attested(s, [kept]))
+    await world.submit(world.attested(s, [kept]))
 
 
 async def test_a_real_proof_end_to_end() -> None:

@@ -88,7 +88,7 @@ class Receipt:
         return [e.name for e in self.events]
 
 
-def sign_attestation(key: str, s: Submission) -> bytes:
+def sign_attestation(key: str, s: Submission, domain: dict[str, Any]) -> bytes:
     """An attestor's EIP-712 signature, made by eth-account from the typed data."""
     message = {
         "accountId": s.account_id,
@@ -99,16 +99,9 @@ def sign_attestation(key: str, s: Submission) -> bytes:
         "coverage": s.coverage,
     }
     signed = Account.sign_typed_data(
-        key, domain_data=DOMAIN, message_types=ATTESTATION_TYPES, message_data=message
+        key, domain_data=domain, message_types=ATTESTATION_TYPES, message_data=message
     )
     return bytes(signed.signature)
-
-
-def attested(s: Submission, attestors: Sequence[DevAccount]) -> Submission:
-    """The submission with the signatures of `attestors`."""
-    return replace(
-        s, signatures=order_signatures([(a.address, sign_attestation(a.key, s)) for a in attestors])
-    )
 
 
 @dataclass
@@ -158,6 +151,16 @@ class World:
         await world.send(set_coverage_call(COVERAGE, True))
         return world
 
+    @property
+    def domain(self) -> dict[str, Any]:
+        """The EIP-712 domain of what is attested to the registry."""
+        return {**DOMAIN, "chainId": self.net.chain_id, "verifyingContract": self.registry}
+
+    def attested(self, s: Submission, attestors: Sequence[DevAccount]) -> Submission:
+        """The submission with the signatures of `attestors`."""
+        signed = [(a.address, sign_attestation(a.key, s, self.domain)) for a in attestors]
+        return replace(s, signatures=order_signatures(signed))
+
     async def now(self) -> int:
         """Timestamp of the latest block."""
         return int(str((await self.net.head())["timestamp"]), 16)
@@ -186,7 +189,7 @@ class World:
             coverage=COVERAGE,
             signatures=(),
         )
-        return attested(replace(s, **changes), self.attestors[:2])
+        return self.attested(replace(s, **changes), self.attestors[:2])
 
     def inputs(self, s: Submission) -> tuple[int, ...]:
         """The five public inputs that a proof for `s` has."""

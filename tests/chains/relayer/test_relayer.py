@@ -30,7 +30,7 @@ from chains.relayer import (
     submission_call,
 )
 from chains.rpc.provider import web3_on
-from tests.chains.contracts.world import ACCOUNT_ID, USD, World, attested
+from tests.chains.contracts.world import ACCOUNT_ID, USD, World
 
 pytestmark = pytest.mark.anvil
 FAST = RelayerSettings(poll_s=0.02, timeout_s=10.0, rebroadcast_s=0.2)
@@ -346,7 +346,7 @@ async def test_a_foreign_signer_fits(world: World, journal: Journal) -> None:
     assert remote.asked["chainId"] == 101
     assert remote.asked["type"] == 2
     assert remote.asked["value"] == 0
-    assert await world.reader.is_submitted(attested(s, world.attestors))
+    assert await world.reader.is_submitted(world.attested(s, world.attestors))
 
 
 async def test_the_key_stays_secret(world: World, journal: Journal, caplog: pytest.LogCaptureFixture) -> None:

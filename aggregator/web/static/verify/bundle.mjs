@@ -27,9 +27,9 @@ const join = (parts) => {
   return out;
 };
 
-const DOMAIN = keccak256(
-  join([hash("EIP712Domain(string name,string version)"), hash("counterfoil"), hash("1")]),
-);
+const DOMAIN_TYPE = hash("EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)");
+const domainOf = (chainId, registry) =>
+  keccak256(join([DOMAIN_TYPE, hash("counterfoil"), hash("1"), word(chainId), word(registry)]));
 const ATTESTATION = hash(
   "Attestation(uint256 accountId,uint256 commitment,bytes32 anchorsHash,uint64 cutTime,uint64 expiry,bytes32 coverage)",
 );
@@ -157,7 +157,7 @@ const attestor = (bundle, attestation) => {
       word(attestation.coverage),
     ]),
   );
-  const digest = keccak256(join([Uint8Array.of(0x19, 0x01), DOMAIN, struct]));
+  const digest = keccak256(join([Uint8Array.of(0x19, 0x01), domainOf(bundle.context.chainId, bundle.context.registry), struct]));
   return recoverAddress(digest, Uint8Array.from(attestation.signature.slice(2).match(/../g), (pair) => parseInt(pair, 16)));
 };
 
