@@ -112,7 +112,7 @@ def sign(
                 cut=asked.snapshot.cut_time,
             )
         )
-    signed = attest(asked, own, EthAccount.from_key(key.to_bytes(32, "big")), lifetime)
+    signed = attest(asked, own, EthAccount.from_key(key.to_bytes(32, "big")), lifetime, networks)
     with settings.home.store() as store:
         store.claim_attested(own.account_id, own.addresses)
     data = attestation_json(signed)

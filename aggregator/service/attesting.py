@@ -54,7 +54,8 @@ async def attest_request(service: Service, file: RequestFile) -> BundleAttestati
 
     def sign() -> BundleAttestation:
         key = read_secret(Path(key_file), "attestor key")
-        return attest(asked, own, EthAccount.from_key(key.to_bytes(32, "big")), lifetime)
+        attestor = EthAccount.from_key(key.to_bytes(32, "big"))
+        return attest(asked, own, attestor, lifetime, service.networks)
 
     signed = await service.compute(sign)
     await service.store.write(lambda records: records.claim_attested(own.account_id, own.addresses))

@@ -69,13 +69,15 @@ async def read_chain(
 ) -> ChainReadings:
     """Every asset of `network` that `holders` (20 bytes each) have, at the last block before `cut`.
 
+    Without holders the chain is anchored and nothing of it read.
+
     Raises:
         ChainError: the chain as a whole cannot be read, or its block was replaced while it was read.
     """
     anchored = await take_anchor(chain, cut=cut, finality=network.finality, max_lag_s=network.max_lag_s)
     earlier = book.earlier(chain.chain_id, anchored.anchor)
     book.climb(chain.chain_id, anchored.anchor, cut)
-    assets = assets_of(network)
+    assets = assets_of(network) if holders else []
     wanted = {probe: layout for asset in assets for probe, layout in asset.layouts().items()}
     (shared, own), layouts = await asyncio.gather(
         _call_all(chain, anchored, assets, holders), find_layouts(chain, anchored, wanted, book)

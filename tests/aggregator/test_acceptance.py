@@ -23,7 +23,7 @@ from circuits.assignment import commitment
 from circuits.policy_tree import build_tree
 from circuits.solvency import SMALL
 from tests.aggregator.markets import SPECS, policy
-from tests.aggregator.service.scene import ATTESTORS, HOLDER
+from tests.aggregator.service.scene import ATTESTORS, HOLDER, NETWORKS
 from tests.aggregator.service.scene import reading as read_of
 from tests.aggregator.service.scene import snapshot as snapshot_of
 from tests.circuits.books import fixed_policy
@@ -175,10 +175,10 @@ def test_an_account_is_worth_what_is_accepted_and_the_attestor_agrees() -> None:
         return commitment(SMALL, table, HOLDER.blinding, positions_by_id(strict, quantities))
 
     request = AttestationRequest(called, strict, SMALL.name, HOLDER.blinding, opened({ETH: 40 * 10**8}))
-    assert attest(request, called, ATTESTORS[0], 900).attestor == ATTESTORS[0].address.lower()
+    assert attest(request, called, ATTESTORS[0], 900, NETWORKS).attestor == ATTESTORS[0].address.lower()
     greedy = replace(request, commitment=opened(dict(called.positions)))
     with pytest.raises(ProofRefusedError, match="does not open"):
-        attest(greedy, called, ATTESTORS[0], 900)
+        attest(greedy, called, ATTESTORS[0], 900, NETWORKS)
     claimed = replace(request, snapshot=snapshot_of())
     with pytest.raises(ProofRefusedError, match="but 0e-8 were read here"):
-        attest(claimed, called, ATTESTORS[0], 900)
+        attest(claimed, called, ATTESTORS[0], 900, NETWORKS)

@@ -367,7 +367,9 @@ async def test_an_address_on_one_chain_is_read_on_that_chain_only(net: Devnet) -
         snapshot = await snap(network(net), network(second), addresses=addresses)
         assert snapshot.positions == {"ETH@eip155:101": 2 * 10**8, "ETH@eip155:102": 10**8}
         only = await snap(network(net), network(second), addresses=(f"eip155:101:{ALICE}",))
-        assert [a.chain for a in only.anchors] == ["eip155:101"]
+        assert [a.chain for a in only.anchors] == ["eip155:101", "eip155:102"]
+        assert only.complete
+        assert {r.chain for r in only.readings} == {"eip155:101"}
         with pytest.raises(InputError, match="eip155:103"):
             await snap(network(net), addresses=(f"eip155:103:{ALICE}",))
 

@@ -276,7 +276,7 @@ async def attest_snapshot(
     for attestor in attestor_accounts(world)[: world.config.threshold]:
         stage.progress(f"attestor {attestor.address.lower()} re-reads the account")
         own = await read_account(world, cast, request.snapshot.cut_time)
-        signed.append(attest(request, own, attestor, world.config.lifetime_s))
+        signed.append(attest(request, own, attestor, world.config.lifetime_s, world.networks))
     coverages = {item.coverage for item in signed}
     stage.confirm(len(coverages) == 1, "the attestors read the same chains and kinds")
     net = world.home_chain.net

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from aggregator.service.attestor import coverage
+from aggregator.service.coverage import coverage
 from aggregator.service.http.app import HANDLERS
 from aggregator.service.http.operations import operations
 from aggregator.store import new_holder_key, write_secret
 from aggregator.store.archive import ChainNodes
 from circuits.bundle import bundle_json
 from circuits.hashing import account_id
-from tests.aggregator.service.scene import AMOUNT, ATTESTORS, REGISTRY, VENUE, bundle, snapshot
+from tests.aggregator.service.scene import AMOUNT, ATTESTORS, NETWORKS, REGISTRY, VENUE, bundle
 from tests.aggregator.service.serving import Running
 from tests.aggregator.service.stored import CHAINS, Stored
 
@@ -32,7 +32,7 @@ def rules(**changes: object) -> dict[str, object]:
         "attestors": [a.address for a in ATTESTORS],
         "threshold": 2,
         "maxAgeSeconds": 120,
-        "coverages": [coverage(snapshot())],
+        "coverages": [coverage(NETWORKS)],
         "policies": ["fixed"],
         "acceptDevKeys": True,
         **changes,
