@@ -105,6 +105,7 @@ def _entries(network: Network) -> Iterator[tuple[_Key, _Described]]:
     for token in network.tokens:
         layout = {"layout": token.layout} if token.layout else {}
         layout |= {"steth": token.steth.lower()} if token.steth else {}
+        layout |= {"blockedBy": token.blocked} if token.blocked else {}
         yield (
             key(network.instrument(token.symbol), token.address),
             _Described(token.kind, token.decimals, layout),

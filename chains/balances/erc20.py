@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from aggregator.model.errors import ChainError
+from aggregator.model.movable import BLOCKED
 from chains.balances.asset import Amount, Asset
 from chains.balances.discovery import Probe
 from chains.multicall import Call, Outcome
@@ -20,6 +21,8 @@ class Erc20(Asset):
 
     kind = "erc20"
     form = "storage"
+    own_views: tuple[str, ...] = ()
+    """View functions of the holder's address that a derived kind needs."""
 
     def __init__(self, network: Network, token: Token) -> None:
         self.label = network.instrument(token.symbol)
@@ -41,8 +44,9 @@ class Erc20(Asset):
         return ()
 
     def holder_calls(self, holder: bytes) -> tuple[Call, ...]:
-        """balanceOf."""
-        return (Call(self.address, encode_call("balanceOf(address)", holder)),)
+        """balanceOf, what the kind needs of the holder, then whether the token blocks it."""
+        views = ("balanceOf(address)", *self.own_views, *filter(None, [self.token.blocked]))
+        return tuple(Call(self.address, encode_call(view, holder)) for view in views)
 
     def amounts(self, shared: Sequence[Outcome], own: Sequence[Outcome]) -> list[Amount]:
         """One amount in base units; the contract's decimals have to be the configured ones."""
@@ -53,13 +57,29 @@ class Erc20(Asset):
                 "correct the file"
             )
         raw = own[0].unsigned(f"the balance of {self.label}")
-        detail = {"symbolOnChain": symbol_text(shared[1]), **self.rate_detail(shared[2:])}
+        detail = {
+            "symbolOnChain": symbol_text(shared[1]),
+            **self.rate_detail(shared[2:]),
+            **self.own_detail(own[1:]),
+            **self._blocked(own),
+        }
         token = "0x" + self.address.hex()
         return [Amount(self.label, self.kind, token, raw, decimals, detail, self.form, self.probe)]
 
     def rate_detail(self, rates: Sequence[Outcome]) -> dict[str, str]:
         """What the further reads say, for the reading's detail."""
         return {}
+
+    def own_detail(self, own: Sequence[Outcome]) -> dict[str, str]:
+        """What `own_views` say of the holder, for the reading's detail."""
+        return {}
+
+    def _blocked(self, own: Sequence[Outcome]) -> dict[str, str]:
+        view = self.token.blocked
+        if not view:
+            return {}
+        blocked = own[-1].unsigned(f"{view} of {self.label}") != 0
+        return {BLOCKED: str(blocked).lower(), "blockedBy": view}
 
 
 def symbol_text(outcome: Outcome) -> str:

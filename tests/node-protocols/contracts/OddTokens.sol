@@ -148,6 +148,10 @@ contract BlocklistToken {
         _balanceAndBlocklist[holder] |= 1 << 255;
     }
 
+    function isBlacklisted(address holder) external view returns (bool) {
+        return _balanceAndBlocklist[holder] >> 255 == 1;
+    }
+
     function balanceOf(address holder) external view returns (uint256) {
         return _balanceAndBlocklist[holder] & ((1 << 255) - 1);
     }
@@ -165,6 +169,30 @@ contract NarrowToken {
 
     function balanceOf(address holder) external view returns (uint256) {
         return _balances[holder];
+    }
+}
+
+/// @notice A vault that gives out a part of the shares, as one with a time lock or without liquidity does.
+contract LockedVault is ERC4626 {
+    uint256 public open = type(uint256).max;
+    bool public silent;
+
+    error Silent();
+
+    constructor(ERC20 token) ERC20("Locked", "LCK") ERC4626(token) {}
+
+    function openUpTo(uint256 shares) external {
+        open = shares;
+    }
+
+    function fallSilent() external {
+        silent = true;
+    }
+
+    function maxRedeem(address holder) public view override returns (uint256) {
+        require(!silent, Silent());
+        uint256 all = super.maxRedeem(holder);
+        return all < open ? all : open;
     }
 }
 
