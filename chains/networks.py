@@ -18,6 +18,7 @@ from typing import Any, Final
 from aggregator.model.anchors import ChainId, Finality, eip155
 from aggregator.model.errors import ConfigError
 from chains.anchors import DEFAULT_MAX_LAG_S
+from chains.native_coins import is_native_contract
 from chains.network_feeds import (
     Feed,
     PriceFeed,
@@ -324,6 +325,12 @@ def _refuse_repeats(top: NetworkTable, network: Network) -> None:
         *(t.address for t in network.tokens),
         *(a for r in reserves for a in (r.deposit, r.debt, r.stable_debt) if a),
     ]
+    for address in keys["token addresses"]:
+        if is_native_contract(network.chain_id, address):
+            top.fail(
+                "tokens",
+                f"lists {address}, which shows the balance of {network.native.symbol} itself; leave it out",
+            )
     for key, values in keys.items():
         if twice := sorted({v for v in values if values.count(v) > 1}):
             top.fail(key, f"names {twice[0]!r} twice; keep one")
