@@ -26,11 +26,12 @@ async def settled_cut(
     its `max_lag_s`, has no say: the snapshot will name it (chains.anchors.take_anchor). Without any, the last full
     second.
 
-    Parameters: now, the clock in Unix seconds, by default this machine's.
+    Parameters: now, the clock in Unix seconds, by default this machine's; where a chain's final block is later, the
+    machine's clock is behind, and the chain's time is taken.
     Raises: ChainError when the cut would be more than `MAX_CUT_AGE_S` before the clock, and names the chain.
     """
-    clock = int(time.time()) if now is None else now
     times = await asyncio.gather(*(_final_time(network, env) for network in networks))
+    clock = max(int(time.time()) if now is None else now, *(t for t in times if t is not None), 0)
     settled = [
         (final, network)
         for final, network in zip(times, networks, strict=True)

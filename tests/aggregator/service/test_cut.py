@@ -77,6 +77,21 @@ async def test_a_cut_far_in_the_past_is_refused() -> None:
             await settled_cut([slow], now=now - 7200 + MAX_CUT_AGE_S)
 
 
+async def test_a_clock_that_is_behind_does_not_hide_a_chain_that_lags() -> None:
+    """The latest final block of any chain is a clock as well."""
+    now = int(time.time())
+    async with devnet(101) as moving, devnet(102) as stuck:
+        await stuck.mine()
+        for at in (86_390, 86_400):
+            await moving.next_timestamp(now + at)
+            await moving.mine()
+        networks = [network(moving), network(stuck)]
+        cut = await settled_cut(networks)
+        assert cut == now + 86_399
+        taken = await take_snapshot(networks, account_id=7, addresses=[ALICE], cut=cut, env={})
+        assert [failed.chain for failed in taken.failed_chains] == ["eip155:102"]
+
+
 async def test_without_a_chain_that_keeps_up_the_cut_is_the_clock() -> None:
     async with devnet(101, timestamp=1_700_000_000) as net:
         assert await settled_cut([network(net)], now=1_800_000_000) == 1_799_999_999
