@@ -32,7 +32,8 @@ from aggregator.model.anchors import anchors_hash
 from aggregator.model.policy import Level
 from aggregator.model.snapshot import encode_snapshot
 from aggregator.policy import encode_policy
-from aggregator.service.attestor import AttestationRequest, attest, coverage
+from aggregator.service.attestor import AttestationRequest, attest
+from aggregator.service.coverage import coverage
 from aggregator.store import Home, Store
 from bench.record import write
 from circuits.artifacts import ready
@@ -43,7 +44,16 @@ from circuits.keys import ensure_dev_key
 from circuits.policy_tree import build_tree, document_hash
 from circuits.prover import prove
 from circuits.solvency import SMALL
-from tests.aggregator.service.scene import AMOUNT, ATTESTORS, HOLDER, POLICY, REGISTRY, VENUE, snapshot
+from tests.aggregator.service.scene import (
+    AMOUNT,
+    ATTESTORS,
+    HOLDER,
+    NETWORKS,
+    POLICY,
+    REGISTRY,
+    VENUE,
+    snapshot,
+)
 
 CALLERS = 8
 LISTENERS = 1_000
@@ -68,7 +78,7 @@ def fill(home: Home) -> dict[str, Any]:
     key = ensure_dev_key(circuit)
     evaluation = evaluate(POLICY, positions, Level.IM)
     proof = prove(circuit, key, POLICY, tree, evaluation, HOLDER, AMOUNT, context.signal())
-    signed = [attest(request, taken, attestor, 7_200) for attestor in ATTESTORS]
+    signed = [attest(request, taken, attestor, 7_200, NETWORKS) for attestor in ATTESTORS]
     bundle = make_bundle(circuit, key, POLICY, proof, context, taken.anchors, signed)
     with home.store() as store:
         home.create_account(store, "main", sub_account=0, key_file=None, now=now)
@@ -83,7 +93,7 @@ def fill(home: Home) -> dict[str, Any]:
         "attestors": [a.address for a in ATTESTORS],
         "threshold": 2,
         "maxAgeSeconds": 86_400,
-        "coverages": [coverage(taken)],
+        "coverages": [coverage(NETWORKS)],
         "policies": ["fixed"],
         "acceptDevKeys": True,
     }

@@ -7,6 +7,7 @@ state root and the timestamp as well, and nothing is proven under that anchor.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -49,13 +50,18 @@ async def take_anchor(
     cut: int,
     finality: Finality = Finality.FINALIZED,
     max_lag_s: int = DEFAULT_MAX_LAG_S,
+    now: int | None = None,
 ) -> Anchored:
     """The highest block that `finality` allows with a timestamp at or before `cut` (Unix seconds).
+
+    Where that is the last block that is final at all, what happened until the cut is not known yet, and the block
+    may not lag `now` (Unix seconds, by default this machine's clock) either.
 
     Raises:
         ChainUnreachableError: too few endpoints answer.
         QuorumError: the endpoints disagree on the block.
-        ChainError: the block is more than `max_lag_s` older than the cut, or the chain began after it.
+        ChainError: the block is more than `max_lag_s` older than the cut, or as the last one than `now`, or the chain
+            began after the cut.
     """
     top = await _highest_common(chain, finality)
     agreed = await _agreed_header(chain, top)
@@ -71,10 +77,12 @@ async def take_anchor(
             raise ReorgError(
                 f"{chain.name} changed around block {agreed.number} while it was anchored; try again"
             )
-    if cut - agreed.timestamp > max_lag_s:
+    clock = (int(time.time()) if now is None else now) if agreed.number == top else cut
+    if (lag_s := max(cut, clock) - agreed.timestamp) > max_lag_s:
         raise ChainError(
-            f"{chain.name} is stuck: its last {finality} block {agreed.number} is {cut - agreed.timestamp} s before "
-            f"the cut and {max_lag_s} s are allowed; use another endpoint or raise max_lag_s"
+            f"{chain.name} is stuck: its last {finality} block {agreed.number} is {lag_s} s before "
+            f"{'the cut' if cut >= clock else 'the clock'} and {max_lag_s} s are allowed; "
+            "use another endpoint or raise max_lag_s"
         )
     trust = Trust.RPC_QUORUM if chain.quorum >= 2 else Trust.SINGLE_RPC
     anchor = BlockAnchor(
@@ -87,6 +95,11 @@ async def take_anchor(
         trust=trust,
     )
     return Anchored(anchor, provable=agreed.rebuilt, header=agreed.encoded)
+
+
+async def final_time(chain: Chain, finality: Finality) -> int:
+    """The timestamp of the highest block that the quorum calls `finality` and agrees on; raises ChainError."""
+    return (await _agreed_header(chain, await _highest_common(chain, finality))).timestamp
 
 
 async def check_anchor(chain: Chain, anchor: BlockAnchor, *ancestors: BlockAnchor) -> None:

@@ -34,6 +34,8 @@ _ABI_OVERHEAD: Final = 96
 
 BlockRef = Mapping[str, object]
 """A block by hash: {"blockHash": .., "requireCanonical": true} (EIP-1898)."""
+Overrides = Mapping[str, Mapping[str, object]]
+"""State that an eth_call assumes, by address: {"balance": ..} or {"stateDiff": {slot: word}}."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +69,10 @@ class Outcome:
         raise ChainError(f"{what} answered {len(self.data)} bytes instead of one word")
 
 
-async def multicall(chain: Chain, block: BlockRef, calls: Sequence[Call]) -> list[Outcome]:
-    """The outcome of each call at `block`, in order, in as few eth_calls as size and gas allow.
+async def multicall(
+    chain: Chain, block: BlockRef, calls: Sequence[Call], overrides: Overrides | None = None
+) -> list[Outcome]:
+    """The outcome of each call at `block` with `overrides`, in order, in as few eth_calls as size and gas allow.
 
     Each eth_call goes to as many endpoints as the chain's quorum, and all have to answer alike. One that is refused
     is split in two, and the size that passed is kept in `chain.reads_per_call`.
@@ -85,7 +89,7 @@ async def multicall(chain: Chain, block: BlockRef, calls: Sequence[Call]) -> lis
     while len(outcomes) < len(calls):
         part = _fitting(calls[len(outcomes) : len(outcomes) + most])
         try:
-            done = await _read(chain, block, part, gas)
+            done = await _read(chain, block, part, gas, overrides)
         except (RpcError, EndpointError) as error:
             if len(part) == 1 or not (isinstance(error, RpcError) or error.too_big):
                 raise
@@ -103,10 +107,13 @@ async def multicall(chain: Chain, block: BlockRef, calls: Sequence[Call]) -> lis
     return outcomes
 
 
-async def _read(chain: Chain, block: BlockRef, calls: Sequence[Call], gas: int) -> list[Outcome]:
+async def _read(
+    chain: Chain, block: BlockRef, calls: Sequence[Call], gas: int, overrides: Overrides | None
+) -> list[Outcome]:
     """One eth_call; the outcomes of the leading calls that it had gas and room for."""
     code = artifact("BalanceReader").bytecode + abi_encode(["bytes"], [_pack(calls, gas)])
-    answer = await chain.call_agreed("eth_call", [{"data": encode_data(code)}, block])
+    assumed = [overrides] if overrides else []
+    answer = await chain.call_agreed("eth_call", [{"data": encode_data(code)}, block, *assumed])
     outcomes = _unpack(parse_data(answer, "the answer of a batched read"))
     if len(outcomes) > len(calls):
         raise ChainError(f"{chain.name} answered more reads than were asked; the endpoint is faulty")

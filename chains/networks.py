@@ -18,6 +18,7 @@ from typing import Any, Final
 from aggregator.model.anchors import ChainId, Finality, eip155
 from aggregator.model.errors import ConfigError
 from chains.anchors import DEFAULT_MAX_LAG_S
+from chains.native_coins import is_native_contract
 from chains.network_feeds import (
     Feed,
     PriceFeed,
@@ -64,6 +65,7 @@ __all__ = [
 
 _VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}", re.ASCII)
 _RATE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\(\)", re.ASCII)
+_HOLDER_VIEW: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\(address\)", re.ASCII)
 _LAYOUT: Final = re.compile(
     r"(?:(?:solidity|vyper):(?:0|[1-9][0-9]{0,3})|openzeppelin-7201|solady)(?:/(?:[1-9]?[0-9]|1[0-9]{2}|2[0-5][0-9]))?",
     re.ASCII,
@@ -83,7 +85,8 @@ class Native:
 class Token:
     """A token contract. `layout` says where balances are stored; `rate` is a staked token's view function.
 
-    `steth` is the contract of stETH, where the token is wstETH.
+    `steth` is the contract of stETH, where the token is wstETH. `blocked` is the view function that says whether the
+    token lets an address move its balance.
     """
 
     symbol: str
@@ -93,6 +96,7 @@ class Token:
     layout: str = ""
     rate: str = ""
     steth: str = ""
+    blocked: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,7 +274,7 @@ def _rpc(value: object, where: str) -> RpcSettings:
 
 
 def _token(value: object, where: str) -> Token:
-    optional = {"layout": "", "rate": "", "steth": ""}
+    optional = {"layout": "", "rate": "", "steth": "", "blocked": ""}
     table = NetworkTable(value, where, ("symbol", "kind", "address", "decimals"), optional)
     kind = table.text("kind")
     if kind not in TOKEN_KINDS:
@@ -287,6 +291,7 @@ def _token(value: object, where: str) -> Token:
         layout=table.text("layout", _LAYOUT) if table.value["layout"] else "",
         rate=table.text("rate", _RATE) if table.value["rate"] else "",
         steth=table.address("steth") if table.value["steth"] else "",
+        blocked=table.text("blocked", _HOLDER_VIEW) if table.value["blocked"] else "",
     )
 
 
@@ -320,6 +325,12 @@ def _refuse_repeats(top: NetworkTable, network: Network) -> None:
         *(t.address for t in network.tokens),
         *(a for r in reserves for a in (r.deposit, r.debt, r.stable_debt) if a),
     ]
+    for address in keys["token addresses"]:
+        if is_native_contract(network.chain_id, address):
+            top.fail(
+                "tokens",
+                f"lists {address}, which shows the balance of {network.native.symbol} itself; leave it out",
+            )
     for key, values in keys.items():
         if twice := sorted({v for v in values if values.count(v) > 1}):
             top.fail(key, f"names {twice[0]!r} twice; keep one")

@@ -91,15 +91,15 @@ def sign(
 ) -> None:
     """Re-read the account of REQUEST from the chains at its cut, and sign if everything is as it says.
 
-    Every address must have joined the account by its own signature, and back no other account that was
-    attested from this home.
+    Every address must have joined the account by its own signature, which has neither run out nor been
+    withdrawn, and back no other account in an attestation from this home that is still good.
     """
     from eth_account import Account as EthAccount
 
     from aggregator.model.strictjson import canonical_json
     from aggregator.service.attestation_files import attestation_json, parse_request
     from aggregator.service.attestor import attest
-    from aggregator.service.linking import check_link
+    from aggregator.service.linking import check_signed
     from aggregator.store import read_secret, read_whole, write_whole
     from chains.balances import take_snapshot
 
@@ -108,7 +108,9 @@ def sign(
     key = read_secret(key_file, "attestor key")
     networks = chosen_networks(network_paths)
     for link in file.links:
-        check_link(asked.snapshot.account_id, link, int(time.time()), networks)
+        check_signed(asked.snapshot.account_id, link, int(time.time()), networks)
+    with settings.home.store() as store:
+        store.note_links(asked.snapshot.account_id, file.links)
     with settings.step(f"Re-reading {len(file.links)} addresses on {len(networks)} networks"):
         own = asyncio.run(
             take_snapshot(
@@ -119,9 +121,11 @@ def sign(
                 cut=asked.snapshot.cut_time,
             )
         )
-    signed = attest(asked, own, EthAccount.from_key(key.to_bytes(32, "big")), lifetime)
+    signed = attest(asked, own, EthAccount.from_key(key.to_bytes(32, "big")), lifetime, networks)
     with settings.home.store() as store:
-        store.claim_attested(own.account_id, own.addresses)
+        store.claim_attested(
+            own.account_id, asked.home, file.links, until=signed.expiry, now=int(time.time())
+        )
     data = attestation_json(signed)
     if out is not None:
         write_whole(out, canonical_json(data) + b"\n")

@@ -37,8 +37,10 @@ NEEDED_METHODS: Final = frozenset({"eth_getBlockByNumber", "eth_call"})
 ADVICE: Final = {
     "eth_getBlockByNumber": "nothing can be read there; use another endpoint",
     "eth_call": "nothing can be read there; use an endpoint that takes a block hash (EIP-1898)",
-    "eth_call with overrides": "storage layouts have to be configured there, or balances are called and not proven",
-    "eth_createAccessList": "storage layouts have to be configured there, or balances are called and not proven",
+    "eth_call with overrides": "storage layouts have to be configured there, or balances are called and not proven; "
+    "a token that repeats the coin or another token is not noticed",
+    "eth_createAccessList": "storage layouts have to be configured there, or balances are called and not proven; "
+    "a token that repeats another one may not be noticed",
     "eth_getProof": "balances read there are called and not proven; use an endpoint that offers it",
 }
 """What a method that fails means, by the names of chains.rpc.health."""

@@ -63,13 +63,14 @@ def take(
     from aggregator.model.snapshot import encode_snapshot, snapshot_json
     from aggregator.service.cut import settled_cut
     from aggregator.service.evidence import to_stored
+    from aggregator.service.linking import live_holders
     from chains.balances import encode_evidence, take_snapshot_with_evidence
 
     networks = chosen_networks(network_paths)
     now = int(time.time())
     with settings.home.store() as store:
         holder = store.account(account)
-        holders = [link.holder for link in store.links(account)]
+        holders = live_holders(store.links(account), now)
         if not holders:
             raise InputError(
                 f"account {account!r} has no address; run: counterfoil account link {account} --address 0x..."

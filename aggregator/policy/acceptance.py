@@ -13,6 +13,7 @@ from typing import Final
 from aggregator.fixed import mul_div_down
 from aggregator.model.anchors import Trust
 from aggregator.model.errors import PolicyError
+from aggregator.model.movable import movable_e8
 from aggregator.model.policy import Acceptance
 from aggregator.model.snapshot import Method, Reading, net_positions
 from aggregator.model.strictjson import JsonObject
@@ -36,11 +37,18 @@ class Accepted:
 
 
 def accept_readings(rules: Acceptance, readings: Iterable[Reading]) -> Accepted:
-    """Net positions of the readings: each positive one cut as its trust and method say, rounded down."""
+    """Net positions of the readings, rounded down: of each positive one what can be moved (aggregator.model.movable),
+    cut as its trust and method say.
+    """
     counted: list[Reading] = []
     notes: list[str] = []
     for reading in readings:
         quantity = reading.quantity_e8
+        if quantity > 0:
+            quantity, locked = movable_e8(reading)
+            if locked:
+                part = "in part" if quantity else "for nothing"
+                notes.append(f"{reading.instrument} of {reading.address} counts {part}: {locked}")
         cut, why = _cut_e6(rules, reading) if quantity > 0 else (0, "")
         if cut:
             quantity = mul_div_down(quantity, RATE_SCALE - cut, RATE_SCALE)

@@ -57,6 +57,7 @@ def encode_request(file: RequestFile) -> bytes:
                     "address": link.address,
                     "chain": link.chain,
                     "issuedAt": link.issued_at,
+                    "expiry": link.expiry,
                     "signature": link.signature,
                 }
                 for link in file.links
@@ -66,7 +67,7 @@ def encode_request(file: RequestFile) -> bytes:
             "circuit": request.circuit,
             "blinding": str(request.blinding),
             "commitment": str(request.commitment),
-            "registry": f"eip155:{request.chain_id}:{request.registry}",
+            "registry": request.home,
         }
     )
 
@@ -92,12 +93,13 @@ def parse_request(data: bytes) -> RequestFile:
 
 
 def _parse_link(value: object, where: str) -> Link:
-    fields = JsonObject(value, where, ("address", "chain", "issuedAt", "signature"))
+    fields = JsonObject(value, where, ("address", "chain", "issuedAt", "expiry", "signature"))
     chain = fields.value["chain"]
     return Link(
         address=fields.hex("address", 20),
         account="",
         issued_at=fields.number("issuedAt"),
+        expiry=fields.number("expiry"),
         signature=fields.text("signature", _SIGNATURE, max_length=MAX_SIGNATURE_CHARS),
         chain=parse_chain_id(fields.text("chain")) if chain else "",
     )

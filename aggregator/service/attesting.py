@@ -20,7 +20,7 @@ from aggregator.service.attestation_files import (
 )
 from aggregator.service.attestor import attest
 from aggregator.service.http.service import Service
-from aggregator.service.linking import require_link
+from aggregator.service.linking import require_signed
 from aggregator.service.proving import Audience, attestation_request
 from aggregator.store import StoredSnapshot, read_secret
 from chains.balances import take_snapshot
@@ -42,7 +42,8 @@ async def attest_request(service: Service, file: RequestFile) -> BundleAttestati
     asked = file.request
     now = service.now()
     for link in file.links:
-        await require_link(asked.snapshot.account_id, link, now, service.networks)
+        await require_signed(asked.snapshot.account_id, link, now, service.networks)
+    await service.store.write(lambda records: records.note_links(asked.snapshot.account_id, file.links))
     own = await take_snapshot(
         service.networks,
         account_id=asked.snapshot.account_id,
@@ -54,10 +55,15 @@ async def attest_request(service: Service, file: RequestFile) -> BundleAttestati
 
     def sign() -> BundleAttestation:
         key = read_secret(Path(key_file), "attestor key")
-        return attest(asked, own, EthAccount.from_key(key.to_bytes(32, "big")), lifetime)
+        attestor = EthAccount.from_key(key.to_bytes(32, "big"))
+        return attest(asked, own, attestor, lifetime, service.networks)
 
     signed = await service.compute(sign)
-    await service.store.write(lambda records: records.claim_attested(own.account_id, own.addresses))
+    await service.store.write(
+        lambda records: records.claim_attested(
+            own.account_id, asked.home, file.links, until=signed.expiry, now=service.now()
+        )
+    )
     return signed
 
 

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from eth_account.signers.local import LocalAccount
-from eth_utils.crypto import keccak
 
 from aggregator.margin.native import positions_by_id
 from aggregator.model.anchors import anchors_hash
 from aggregator.model.errors import ProofRefusedError
 from aggregator.model.policy import Policy
 from aggregator.model.snapshot import Snapshot
-from aggregator.model.strictjson import canonical_json
 from aggregator.service.accepting import accepted_positions
+from aggregator.service.coverage import coverage_of
 from chains.attestation import Attestation
+from chains.networks import Network
 from circuits.assignment import commitment
 from circuits.bundle import BundleAttestation
 from circuits.policy_tree import document_hash
@@ -38,24 +38,23 @@ class AttestationRequest:
     chain_id: int
     registry: str
 
-
-def coverage(snapshot: Snapshot) -> str:
-    """What was looked at, whatever the balances were: the hash of every (chain, instrument, kind) read, 0x hex.
-
-    It is the same for all accounts that are read with the same configuration, so a registry can list it.
-    """
-    rows = sorted({(r.chain, r.instrument, r.kind) for r in snapshot.readings})
-    listed: list[object] = [{"chain": c, "instrument": i, "kind": k} for c, i, k in rows]
-    return "0x" + keccak(canonical_json(listed)).hex()
+    @property
+    def home(self) -> str:
+        """The registry as a CAIP-10 id."""
+        return f"eip155:{self.chain_id}:{self.registry}"
 
 
 def attest(
-    request: AttestationRequest, own: Snapshot, attestor: LocalAccount, lifetime_s: int
+    request: AttestationRequest,
+    own: Snapshot,
+    attestor: LocalAccount,
+    lifetime_s: int,
+    networks: Sequence[Network],
 ) -> BundleAttestation:
     """Signs that the account's positions at the cut open the commitment.
 
     Parameters: own, the attestor's own reading of the same account, addresses and anchors; lifetime_s, how long after
-    the cut the signature is good.
+    the cut the signature is good; networks, what `own` was read with.
     Raises: IncompleteSnapshotError when something could not be read; ProofRefusedError when the holder's snapshot or
     commitment is not what the attestor saw.
     """
@@ -84,7 +83,7 @@ def attest(
         anchors_hash=anchors_hash(own.anchors),
         cut_time=own.cut_time,
         expiry=own.cut_time + lifetime_s,
-        coverage=coverage(own),
+        coverage=coverage_of(own, networks),
         chain_id=request.chain_id,
         registry=request.registry,
     )

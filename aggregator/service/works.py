@@ -20,6 +20,7 @@ from aggregator.service.history import keep_valuation, value_case
 from aggregator.service.http.service import Service
 from aggregator.service.jobs import Finish, Json, Work
 from aggregator.service.library import Case
+from aggregator.service.linking import live_holders
 from aggregator.service.policies import build_and_store
 from aggregator.service.proving import Audience, make_proof
 from aggregator.service.relaying import relay_bundle
@@ -50,6 +51,7 @@ async def take_snapshot(service: Service, job: Job, tell: Tell) -> Finish:
     account, links = await service.store.read(lambda r: (r.account(name), r.links(name)))
     if not links:
         raise InputError(f"account {name!r} has no address; link one first")
+    holders = live_holders(links, service.now())
     cut = request.get("cut")
     if cut is None:
         tell("asking the chains for their last final blocks")
@@ -59,7 +61,7 @@ async def take_snapshot(service: Service, job: Job, tell: Tell) -> Finish:
         service.networks,
         account_id=account.account_id,
         sub_account=account.sub_account,
-        addresses=[link.holder for link in links],
+        addresses=holders,
         cut=int(cut),
     )
     if not request.get("incomplete"):

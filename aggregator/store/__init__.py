@@ -6,13 +6,15 @@ from aggregator.store.database import Store
 from aggregator.store.files import read_whole, write_whole
 from aggregator.store.home import Home
 from aggregator.store.keyfile import new_holder_key, read_holder_key, read_secret, write_secret
-from aggregator.store.records import Account, Entry, Link, StoredSnapshot, document_id
+from aggregator.store.ownership import Link, Revocation
+from aggregator.store.records import Account, Entry, StoredSnapshot, document_id
 
 __all__ = [
     "Account",
     "Entry",
     "Home",
     "Link",
+    "Revocation",
     "Store",
     "StoredSnapshot",
     "document_id",

@@ -10,7 +10,8 @@ import sqlalchemy as sa
 from aggregator.model.errors import NotFoundError
 from aggregator.store import schema
 from aggregator.store.connected import Connected
-from aggregator.store.records import Account, Link
+from aggregator.store.ownership import Link
+from aggregator.store.records import Account
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What the store keeps of a holder: accounts, links, policies, snapshots and bundles.
+"""What the store keeps of a holder: accounts, policies, snapshots and bundles.
 
 `Records` says what is written and read; whose transaction that happens in is for its subclasses.
 """
@@ -7,20 +7,18 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import sqlalchemy as sa
 
-from aggregator.model.errors import ConflictError, InputError, NotFoundError, ProofRefusedError
+from aggregator.model.errors import ConflictError, InputError, NotFoundError
 from aggregator.store import schema
-from aggregator.store.connected import Connected
 from aggregator.store.keyfile import new_holder_key
+from aggregator.store.ownership import OwnershipRecords
 
 ACCOUNT_NAME: Final = re.compile(r"(?!0x)[a-z0-9][a-z0-9._-]{0,39}", re.ASCII)
-ADDRESS: Final = re.compile(r"0x[0-9a-f]{40}", re.ASCII)
 DOCUMENT_ID_HEX: Final = 16
 
 
@@ -33,26 +31,6 @@ class Account:
     sub_account: int
     key_file: str
     created_at: int
-
-
-@dataclass(frozen=True, slots=True)
-class Link:
-    """An address and the signature by which its owner joined it to an account.
-
-    `chain` is "" for a key's own address, which is the same on every chain, and the CAIP-2 id for a contract
-    account, which belongs to its owner only where it was deployed.
-    """
-
-    address: str
-    account: str
-    issued_at: int
-    signature: str
-    chain: str = ""
-
-    @property
-    def holder(self) -> str:
-        """The address, or for a contract account its CAIP-10 id."""
-        return f"{self.chain}:{self.address}" if self.chain else self.address
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +69,10 @@ def check_account_name(name: str) -> str:
     return name
 
 
-class Records(Connected):
+class Records(OwnershipRecords):
     """Each method happens whole or not at all."""
 
-    # accounts and links
+    # accounts
 
     def add_account(self, account: Account) -> None:
         """Store a new account. Raises InputError when its name or its id is taken."""
@@ -131,53 +109,6 @@ class Records(Connected):
         with self._transaction() as connection:
             rows = connection.execute(sa.select(schema.accounts).order_by(schema.accounts.c.name)).mappings()
             return [Account(**{**row, "account_id": int(row["account_id"], 16)}) for row in rows]
-
-    def add_link(self, link: Link) -> None:
-        """Store a link whose signature was checked; a later one of the same account replaces it.
-
-        Raises InputError when the address belongs to another account.
-        """
-        if ADDRESS.fullmatch(link.address) is None:
-            raise InputError(f"{link.address!r} is not a lower-case 20-byte address; correct it")
-        self.account(link.account)
-        table = schema.links
-        with self._transaction() as connection:
-            owner = connection.execute(
-                sa.select(table.c.account).where(table.c.address == link.address).limit(1)
-            ).scalar()
-            if owner not in (None, link.account):
-                raise ConflictError(
-                    f"address {link.address} is linked to account {owner!r} already; link another address"
-                )
-            same = (table.c.address == link.address) & (table.c.chain == link.chain)
-            connection.execute(sa.delete(table).where(same))
-            connection.execute(table.insert().values(**_fields(link)))
-
-    def links(self, account: str | None = None) -> list[Link]:
-        """The links of `account`, or all, by address."""
-        query = sa.select(schema.links).order_by(schema.links.c.address, schema.links.c.chain)
-        if account is not None:
-            query = query.where(schema.links.c.account == account)
-        with self._transaction() as connection:
-            return [Link(**row) for row in connection.execute(query).mappings()]
-
-    def claim_attested(self, account_id: int, addresses: Iterable[str]) -> None:
-        """An attestor's memory: each address backs the one account it was first attested for.
-
-        Raises ProofRefusedError when one of them backs another account; then none is claimed.
-        """
-        table, own = schema.attested, f"0x{account_id:064x}"
-        with self._transaction() as connection:
-            for address in sorted(set(addresses)):
-                query = sa.select(table.c.account_id).where(table.c.address == address)
-                owner = connection.execute(query).scalar()
-                if owner is None:
-                    connection.execute(table.insert().values(address=address, account_id=own))
-                elif owner != own:
-                    raise ProofRefusedError(
-                        f"address {address} was attested for another account, so it cannot back this one; "
-                        "leave it out of the snapshot"
-                    )
 
     # documents
 
@@ -257,5 +188,5 @@ class Records(Connected):
             return [Entry(**row) for row in connection.execute(query).mappings()]
 
 
-def _fields(record: Account | Link) -> dict[str, Any]:
+def _fields(record: Account) -> dict[str, Any]:
     return {name: getattr(record, name) for name in record.__slots__}

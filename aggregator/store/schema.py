@@ -18,7 +18,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 4
 """Version of the tables; each has its migration in `aggregator/store/migrations/versions`."""
 
 Big: Final = BigInteger().with_variant(Integer(), "sqlite")
@@ -45,7 +45,16 @@ links = Table(
     Column("chain", String(64), primary_key=True),
     Column("account", String(64), ForeignKey("accounts.name"), nullable=False),
     Column("issued_at", Big, nullable=False),
+    Column("expiry", Big, nullable=False),
     Column("signature", Text, nullable=False),
+)
+
+withdrawn = Table(
+    "withdrawn",
+    metadata,
+    Column("address", String(42), primary_key=True),
+    Column("chain", String(64), primary_key=True),
+    Column("until", Big, nullable=False),
 )
 
 attested = Table(
@@ -53,6 +62,16 @@ attested = Table(
     metadata,
     Column("address", String(42), primary_key=True),
     Column("account_id", String(66), nullable=False),
+    Column("issued_at", Big, nullable=False),
+    Column("until", Big, nullable=False),
+)
+
+homes = Table(
+    "homes",
+    metadata,
+    Column("account_id", String(66), primary_key=True),
+    Column("registry", String(128), nullable=False),
+    Column("until", Big, nullable=False),
 )
 
 policies = Table(

@@ -35,6 +35,9 @@ class Asset(ABC):
     label: str
     """Names the asset where a reading is missing."""
 
+    balance_of: bytes | None = None
+    """The contract whose balanceOf is this holding, where it is one: it may not repeat another's."""
+
     def shared_calls(self) -> tuple[Call, ...]:
         """Reads made once for all holders."""
         return ()

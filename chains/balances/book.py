@@ -23,6 +23,8 @@ IMPLEMENTATION_SLOTS: Final = (
 )
 """Where a proxy names the code that runs: EIP-1967, and the form before it that USDC still has."""
 
+DISTINCT_FOR_S: Final = 86_400
+"""An upgrade of a token shows at once where its layout was found (`outdated`), and elsewhere after this long."""
 _PROBED: Final = "probe"
 
 
@@ -44,6 +46,7 @@ class LayoutBook:
 
     _known: dict[tuple[int, bytes], KnownLayout] = field(default_factory=dict)
     _heights: dict[tuple[int, Finality], BlockAnchor] = field(default_factory=dict)
+    _distinct: dict[tuple[int, frozenset[bytes]], int] = field(default_factory=dict)
 
     def get(self, chain_id: int, token: bytes) -> KnownLayout | None:
         """What was found for `token` (20 bytes, or the key of a Probe) before."""
@@ -54,8 +57,18 @@ class LayoutBook:
         self._known[chain_id, token] = known
 
     def drop(self, chain_id: int, token: bytes) -> None:
-        """Forget a token whose code has changed."""
+        """Forget a token whose code has changed, and that it was another than the others."""
         self._known.pop((chain_id, token), None)
+        self._distinct = {key: at for key, at in self._distinct.items() if key[0] != chain_id}
+
+    def distinct(self, chain_id: int, tokens: Iterable[bytes], at: int) -> bool:
+        """Whether `tokens` were found to be holdings of their own within the last day before the second `at`."""
+        found = self._distinct.get((chain_id, frozenset(tokens)))
+        return found is not None and abs(at - found) < DISTINCT_FOR_S
+
+    def keep_distinct(self, chain_id: int, tokens: Iterable[bytes], at: int) -> None:
+        """Keep that `tokens` are holdings of their own, as they were found in a block of the second `at`."""
+        self._distinct[chain_id, frozenset(tokens)] = at
 
     def climb(self, chain_id: int, anchor: BlockAnchor, cut: int) -> None:
         """Remember `anchor`, taken for `cut`.

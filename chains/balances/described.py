@@ -49,6 +49,17 @@ def require_described(snapshot: Snapshot, networks: Iterable[Network]) -> None:
     require_whole(snapshot, by_chain.values())
 
 
+def described_kinds(networks: Iterable[Network]) -> frozenset[tuple[str, str, str]]:
+    """Every (chain, instrument, kind) that `networks` have a reading of; positions as their family, `UNI-V3-*`."""
+    entries = (entry for network in networks for entry in _entries(network))
+    return frozenset((key.chain, key.instrument, described.kind) for key, described in entries)
+
+
+def kind_of(reading: Reading) -> tuple[str, str, str]:
+    """The (chain, instrument, kind) of a reading, as `described_kinds` has it."""
+    return reading.chain, _family(reading), reading.kind
+
+
 def _check(reading: Reading, known: Mapping[_Key, _Described]) -> None:
     described = known.get(_Key(reading.chain, _family(reading), reading.token))
     if described is None:
@@ -94,6 +105,7 @@ def _entries(network: Network) -> Iterator[tuple[_Key, _Described]]:
     for token in network.tokens:
         layout = {"layout": token.layout} if token.layout else {}
         layout |= {"steth": token.steth.lower()} if token.steth else {}
+        layout |= {"blockedBy": token.blocked} if token.blocked else {}
         yield (
             key(network.instrument(token.symbol), token.address),
             _Described(token.kind, token.decimals, layout),

@@ -2,7 +2,8 @@
 
 The rate is `convertToAssets` of one whole share: what the vault accounts a share for, without fees and slippage. It
 is evidence for whoever prices the share, and never turns the quantity into assets here. A vault that says more per
-share than it has for all shares together is refused.
+share than it has for all shares together is refused. What the holder could redeem now (`maxRedeem`, which has to
+respect every lock and limit of the vault) goes along, and no more counts as collateral (aggregator.model.movable).
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from aggregator.model.errors import ChainError
+from aggregator.model.movable import MAX_REDEEM, VAULT_KIND
 from chains.balances.erc20 import Erc20
 from chains.multicall import Outcome
 from chains.rpc.abi import encode_call
@@ -18,7 +20,8 @@ from chains.rpc.abi import encode_call
 class Erc4626(Erc20):
     """Vault shares."""
 
-    kind = "erc4626"
+    kind = VAULT_KIND
+    own_views = ("maxRedeem(address)",)
 
     def rate_calls(self) -> tuple[bytes, ...]:
         """The value of one share, the asset it is in, and what the vault has for all of them."""
@@ -39,3 +42,7 @@ class Erc4626(Erc20):
             )
         (asset,) = rates[1].decode(["address"], f"asset of {self.label}")
         return {"assetsPerShare": str(per_share), "asset": str(asset).lower()}
+
+    def own_detail(self, own: Sequence[Outcome]) -> dict[str, str]:
+        """`maxRedeem` in shares."""
+        return {MAX_REDEEM: str(own[0].unsigned(f"maxRedeem of {self.label}"))}

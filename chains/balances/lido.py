@@ -95,6 +95,7 @@ class StEth(Erc20):
 
     kind = "steth"
     form = "steth"
+    own_views = (_SHARES_OF,)
 
     def __init__(self, network: Network, token: Token) -> None:
         super().__init__(network, token)
@@ -109,10 +110,6 @@ class StEth(Erc20):
         version = rates[0].unsigned(f"the version of {self.label}")
         rate = rates[1].unsigned(f"the rate of {self.label}")
         return {"contractVersion": str(version), "rateE18": str(rate)}
-
-    def holder_calls(self, holder: bytes) -> tuple[Call, ...]:
-        """balanceOf and sharesOf."""
-        return *super().holder_calls(holder), Call(self.address, encode_call(_SHARES_OF, holder))
 
     def amounts(self, shared: Sequence[Outcome], own: Sequence[Outcome]) -> list[Amount]:
         """One amount of ether, with the shares beside it."""

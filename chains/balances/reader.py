@@ -13,6 +13,7 @@ from aggregator.model.errors import ChainError, StateProofError
 from aggregator.model.snapshot import Method, Reading, quantity_from_raw
 from aggregator.model.units import QUANTITY_BOUND
 from chains.anchors import Anchored, check_anchor, take_anchor
+from chains.balances.aliases import find_aliases
 from chains.balances.asset import Amount, Asset
 from chains.balances.book import (
     KnownLayout,
@@ -24,6 +25,7 @@ from chains.balances.book import (
 )
 from chains.balances.discovery import Probe
 from chains.balances.forms import Stated, Word, form_named
+from chains.balances.native import NativeCoin
 from chains.balances.proving import Proven, prove_words
 from chains.balances.registry import assets_of
 from chains.multicall import Call, Outcome, multicall
@@ -69,16 +71,21 @@ async def read_chain(
 ) -> ChainReadings:
     """Every asset of `network` that `holders` (20 bytes each) have, at the last block before `cut`.
 
+    Without holders the chain is anchored and nothing of it read.
+
     Raises:
         ChainError: the chain as a whole cannot be read, or its block was replaced while it was read.
     """
     anchored = await take_anchor(chain, cut=cut, finality=network.finality, max_lag_s=network.max_lag_s)
     earlier = book.earlier(chain.chain_id, anchored.anchor)
     book.climb(chain.chain_id, anchored.anchor, cut)
-    assets = assets_of(network)
+    assets = assets_of(network) if holders else []
     wanted = {probe: layout for asset in assets for probe, layout in asset.layouts().items()}
-    (shared, own), layouts = await asyncio.gather(
-        _call_all(chain, anchored, assets, holders), find_layouts(chain, anchored, wanted, book)
+    tokens = [asset.balance_of for asset in assets if asset.balance_of is not None]
+    (shared, own), layouts, aliases = await asyncio.gather(
+        _call_all(chain, anchored, assets, holders),
+        find_layouts(chain, anchored, wanted, book),
+        find_aliases(chain, anchored, tokens, book),
     )
     read: list[tuple[Asset, bytes, list[Amount]]] = []
     missing: list[str] = []
@@ -86,10 +93,16 @@ async def read_chain(
     def miss(asset: Asset, holder: bytes, error: ChainError) -> None:
         missing.append(f"{asset.label} of 0x{holder.hex()} on {network.chain}: {error}")
 
+    coins: dict[bytes, Amount] = {}
     for n, asset in enumerate(assets):
         for m, holder in enumerate(holders):
             try:
-                read.append((asset, holder, asset.amounts(shared[n], own[n][m])))
+                amounts = asset.amounts(shared[n], own[n][m])
+                if isinstance(asset, NativeCoin):
+                    coins[holder] = amounts[0]
+                elif asset.balance_of is not None:
+                    amounts = aliases.checked(asset.balance_of, amounts, coins.get(holder))
+                read.append((asset, holder, amounts))
             except ChainError as error:
                 miss(asset, holder, error)
     everything = [(amount, holder) for _, holder, amounts in read for amount in amounts]

@@ -79,9 +79,9 @@ async def take_snapshot_with_evidence(
 ) -> tuple[Snapshot, Evidence]:
     """Read `addresses` (see `parse_holder`) on all `networks` at the Unix second `cut`, and keep what proves it.
 
-    A chain that none of the addresses is on is left out. A chain that is dead, slow, stuck, misconfigured or
-    contradicts itself is in `failed_chains` with the reason, and an asset that could not be read in `missing`;
-    neither is ever counted as zero.
+    Every chain is anchored, also one that none of the addresses is on. A chain that is dead, slow, stuck,
+    misconfigured or contradicts itself is in `failed_chains` with the reason, and an asset that could not be read in
+    `missing`; neither is ever counted as zero.
 
     Parameters:
         env: fills in the variables of the endpoints.
@@ -99,7 +99,7 @@ async def take_snapshot_with_evidence(
     if strangers := sorted({c for c, _ in holders if c is not None} - set(chains)):
         raise InputError(f"an address is on {strangers[0]}, which no network file describes; add the file")
     layouts = book or LayoutBook()
-    work = [(network, on) for network in networks if (on := _holders_on(network.chain, holders))]
+    work = [(network, _holders_on(network.chain, holders)) for network in networks]
     results = await asyncio.gather(*(_read(network, on, cut, env, layouts) for network, on in work))
     read = [r for r in results if isinstance(r, ChainReadings)]
     snapshot = make_snapshot(

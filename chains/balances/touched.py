@@ -8,6 +8,7 @@ only a hint: a slot that is missing in it hides a layout, and one too many fails
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Final, NamedTuple
 
 from aggregator.model.errors import ChainError
@@ -50,6 +51,33 @@ async def touched_slots(
     return found
 
 
+async def touched_words(
+    chain: Chain, anchored: Anchored, views: Sequence[View]
+) -> dict[View, set[tuple[bytes, bytes]]]:
+    """The words (contract, slot) that each view reads anywhere, in at most two HTTP round trips.
+
+    Raises:
+        ChainUnreachableError: no endpoint answers.
+        ChainError: no method says it of some view.
+    """
+    found: dict[View, set[tuple[bytes, bytes]]] = {}
+    for method, options, parse in (
+        ("eth_createAccessList", (), _listed),
+        ("debug_traceCall", (_PRESTATE,), _state),
+    ):
+        open_ = [view for view in views if view not in found]
+        if not open_:
+            return found
+        requests = [Request(method, [view.plain(), anchored.ref, *options]) for view in open_]
+        for view, answer in zip(open_, await chain.batch(requests), strict=True):
+            if not isinstance(answer, RpcError):
+                with suppress(ChainError):
+                    found[view] = parse(parse_object(answer, "which words a call reads"))
+    if len(found) < len(set(views)):
+        raise ChainError("the endpoint does not say which storage a call reads")
+    return found
+
+
 def _parsed(
     contract: bytes, answer: object, parse: Callable[[bytes, Mapping[str, object]], set[bytes]]
 ) -> set[bytes] | None:
@@ -62,13 +90,28 @@ def _parsed(
 
 
 def _access_list(contract: bytes, answer: Mapping[str, object]) -> set[bytes]:
-    slots: set[bytes] = set()
+    return {slot for address, slot in _listed(answer) if address == contract}
+
+
+def _listed(answer: Mapping[str, object]) -> set[tuple[bytes, bytes]]:
+    """The words of an access list."""
+    words: set[tuple[bytes, bytes]] = set()
     for item in parse_array(answer.get("accessList"), "an access list"):
         entry = parse_object(item, "an access list entry")
-        if parse_data(entry.get("address"), "an address", 20) == contract:
-            keys = parse_array(entry.get("storageKeys"), "storage keys")
-            slots |= {parse_data(key, "a storage key", 32) for key in keys}
-    return slots
+        address = parse_data(entry.get("address"), "an address", 20)
+        keys = parse_array(entry.get("storageKeys"), "storage keys")
+        words |= {(address, parse_data(key, "a storage key", 32)) for key in keys}
+    return words
+
+
+def _state(answer: Mapping[str, object]) -> set[tuple[bytes, bytes]]:
+    """The words of a prestate."""
+    words: set[tuple[bytes, bytes]] = set()
+    for key, account in answer.items():
+        storage = parse_object(account, "an account of the prestate").get("storage", {})
+        address = parse_data(key, "an address", 20)
+        words |= {(address, parse_data(s, "a storage key", 32)) for s in parse_object(storage, "its storage")}
+    return words
 
 
 def _prestate(contract: bytes, answer: Mapping[str, object]) -> set[bytes]:

@@ -23,7 +23,7 @@ from circuits.assignment import commitment
 from circuits.policy_tree import build_tree
 from circuits.solvency import SMALL
 from tests.aggregator.markets import SPECS, policy
-from tests.aggregator.service.scene import ATTESTORS, CHAIN_ID, HOLDER, REGISTRY
+from tests.aggregator.service.scene import ATTESTORS, CHAIN_ID, HOLDER, NETWORKS, REGISTRY
 from tests.aggregator.service.scene import reading as read_of
 from tests.aggregator.service.scene import snapshot as snapshot_of
 from tests.circuits.books import fixed_policy
@@ -177,14 +177,53 @@ def test_an_account_is_worth_what_is_accepted_and_the_attestor_agrees() -> None:
     request = AttestationRequest(
         called, strict, SMALL.name, HOLDER.blinding, opened({ETH: 40 * 10**8}), CHAIN_ID, REGISTRY
     )
-    assert attest(request, called, ATTESTORS[0], 900).attestor == ATTESTORS[0].address.lower()
+    assert attest(request, called, ATTESTORS[0], 900, NETWORKS).attestor == ATTESTORS[0].address.lower()
     greedy = replace(request, commitment=opened(dict(called.positions)))
     with pytest.raises(ProofRefusedError, match="does not open"):
-        attest(greedy, called, ATTESTORS[0], 900)
+        attest(greedy, called, ATTESTORS[0], 900, NETWORKS)
     # Attested under the holder's own rules it is signed, and opens nothing under the venue's.
     lax = replace(request, policy=plain, commitment=opened(dict(called.positions), plain))
-    attest(lax, called, ATTESTORS[0], 900)
+    attest(lax, called, ATTESTORS[0], 900, NETWORKS)
     assert lax.commitment != opened(dict(called.positions))
     claimed = replace(request, snapshot=snapshot_of())
     with pytest.raises(ProofRefusedError, match="but 0e-8 were read here"):
-        attest(claimed, called, ATTESTORS[0], 900)
+        attest(claimed, called, ATTESTORS[0], 900, NETWORKS)
+
+
+@pytest.mark.parametrize(
+    ("changes", "counted", "words"),
+    [
+        ({"detail": {"blocked": "true"}}, 0, "counts for nothing: the token lets its holder move nothing"),
+        ({"detail": {"layout": "solidity:9/255", "besideBalance": "0x1"}}, 0, "lets its holder move nothing"),
+        ({"detail": {"layout": "solidity:0/104", "besideBalance": "0x1"}}, 40 * 10**8, ""),
+        ({"detail": {"blocked": "false"}}, 40 * 10**8, ""),
+        ({"kind": "erc4626", "detail": {"maxRedeem": "40000000"}}, 40 * 10**8, ""),
+        ({"kind": "erc4626", "detail": {"maxRedeem": str(2**256 - 1)}}, 40 * 10**8, ""),
+        (
+            {"kind": "erc4626", "detail": {"maxRedeem": "7"}},
+            700,
+            "counts in part: the vault redeems 7 of 40000000",
+        ),
+        ({"kind": "erc4626", "detail": {"maxRedeem": "0"}}, 0, "counts for nothing: the vault redeems 0"),
+        ({"kind": "erc4626"}, 0, "counts for nothing: what the vault would redeem was not read"),
+        ({"kind": "erc4626", "detail": {"maxRedeem": "-1"}}, 0, "was not read"),
+        ({"kind": "erc4626", "detail": {"maxRedeem": "9" * 5000}}, 0, "was not read"),
+    ],
+)
+def test_only_what_can_be_moved_is_collateral(changes: dict[str, object], counted: int, words: str) -> None:
+    made = replace(read_of(1, ETH, 40), **changes)  # type: ignore[arg-type]
+    found = accept_readings(Acceptance(), [made])
+    assert found.positions.get(ETH, 0) == counted
+    assert [words in note for note in found.notes] == [True] * bool(words)
+
+
+def test_a_debt_counts_in_full_whatever_is_blocked() -> None:
+    owed = replace(read_of(1, ETH, 40), kind="debt", raw=-40 * 10**6, quantity_e8=-40 * 10**8)
+    blocked = replace(owed, detail={"blocked": "true", "layout": "solidity:9/255", "besideBalance": "0x1"})
+    assert accept_readings(Acceptance(), [blocked]).positions == {ETH: -40 * 10**8}
+
+
+def test_a_cut_by_trust_is_taken_of_what_can_be_moved() -> None:
+    locked = replace(read_of(1, ETH, 40), kind="erc4626", detail={"maxRedeem": "10000000"})
+    rules = Acceptance(haircuts_e6=(("proven", 500_000),))
+    assert accept_readings(rules, [locked]).positions == {ETH: 5 * 10**8}

@@ -64,6 +64,7 @@ class FaultyNode:
         self.forced: dict[str, Json] = {}
         self.refused: dict[str, str] = {}
         self.before: dict[str, Callable[[], Awaitable[None]]] = {}
+        self.strip_overrides = False
         self.methods: list[str] = []
         self.posts: list[list[str]] = []
         self.url = ""
@@ -73,6 +74,9 @@ class FaultyNode:
         calls = body if isinstance(body, list) else [body]
         self.methods += [c["method"] for c in calls]
         self.posts.append([c["method"] for c in calls])
+        if self.strip_overrides:
+            for call in calls:
+                call["params"] = call["params"][:2] if call["method"] == "eth_call" else call["params"]
         await asyncio.sleep(self.delay_s)
         if (request.content_length or 0) > self.max_body:
             return web.Response(status=413)

@@ -9,9 +9,14 @@ import pytest
 
 from aggregator.model.errors import StateProofError
 from aggregator.model.snapshot import Method, Reading, Snapshot, encode_snapshot, parse_snapshot
-from chains.balances import require_described, take_snapshot_with_evidence, verify_evidence
+from chains.balances import (
+    require_described,
+    take_snapshot,
+    take_snapshot_with_evidence,
+    verify_evidence,
+)
 from chains.devnet import Devnet
-from chains.networks import Lending
+from chains.networks import Lending, Token
 from tests.chains.aave_market import STABLE, Market, deploy_market
 from tests.chains.faults import faulty_node
 from tests.chains.scenes import network
@@ -81,6 +86,25 @@ async def test_deposits_and_debts_are_proven_to_the_last_unit(market: Market, se
     assert deposit.detail["layout"] == "solidity:52/128"
     if seconds > 2:
         assert -debt.raw > 12_345_678_901
+
+
+async def test_a_deposit_is_not_read_as_a_plain_token(market: Market) -> None:
+    """Its debt would stay unseen; listed without its market it is missing, and so are both debt tokens."""
+    usdc, weth = market.described.reserves
+    listed = {"aWETH": weth.deposit, "vUSDC": usdc.debt, "sUSDC": usdc.stable_debt}
+    tokens = (Token(symbol, "erc20", address, 18) for symbol, address in listed.items())
+    head = await market.net.head()
+    taken = await take_snapshot(
+        [network(market.net, *tokens)],
+        account_id=7,
+        addresses=(market.net.accounts[0].address.lower(),),
+        cut=int(str(head["timestamp"]), 16) + 1,
+        env={},
+    )
+    assert set(taken.positions) == {"ETH@eip155:101"}
+    assert len(taken.missing) == 3
+    refused = [line for line in taken.missing if "belongs to a market of Aave" in line]
+    assert "aWETH@eip155:101" in refused[0]
 
 
 async def test_a_stable_debt_is_read_beside_the_others(market: Market) -> None:

@@ -43,7 +43,7 @@ async def test_every_cut_gives_the_last_block_at_or_before_it(history: tuple[Dev
             allowed = times[: len(times) - behind]
             for cut in [*range(START, times[-1] + 3, 3), *times]:
                 expected = max(n for n, t in enumerate(allowed) if t <= cut)
-                anchored = await take_anchor(chain, cut=cut, finality=finality, max_lag_s=10**6)
+                anchored = await take_anchor(chain, cut=cut, finality=finality, max_lag_s=10**6, now=cut)
                 assert anchored.anchor.number == expected
                 assert anchored.anchor.timestamp == times[expected]
                 assert anchored.provable
@@ -54,10 +54,25 @@ async def test_every_cut_gives_the_last_block_at_or_before_it(history: tuple[Dev
 
 async def test_a_stuck_chain_is_refused(history: tuple[Devnet, list[int]]) -> None:
     net, times = history
+    latest: dict[str, Any] = {"finality": Finality.LATEST, "max_lag_s": 600}
     async with Chain(101, [Endpoint(net.url)]) as chain:
-        with pytest.raises(ChainError, match="is stuck: its last latest block 20 is 601 s before"):
-            await take_anchor(chain, cut=times[-1] + 601, finality=Finality.LATEST, max_lag_s=600)
-        await take_anchor(chain, cut=times[-1] + 600, finality=Finality.LATEST, max_lag_s=600)
+        with pytest.raises(ChainError, match="is stuck: its last latest block 20 is 601 s before the cut"):
+            await take_anchor(chain, cut=times[-1] + 601, now=times[-1], **latest)
+        await take_anchor(chain, cut=times[-1] + 600, now=times[-1], **latest)
+
+
+async def test_the_last_block_may_not_lag_the_clock_and_an_earlier_one_may(
+    history: tuple[Devnet, list[int]],
+) -> None:
+    """What is behind the last final block until the cut nobody knows yet; what is before an earlier one is known."""
+    net, times = history
+    latest: dict[str, Any] = {"finality": Finality.LATEST, "max_lag_s": 600}
+    async with Chain(101, [Endpoint(net.url)]) as chain:
+        with pytest.raises(ChainError, match="block 20 is 601 s before the clock and 600 s are allowed"):
+            await take_anchor(chain, cut=times[-1] + 1, now=times[-1] + 601, **latest)
+        await take_anchor(chain, cut=times[-1] + 1, now=times[-1] + 600, **latest)
+        anchored = await take_anchor(chain, cut=times[-1] - 1, now=times[-1] + 10**6, **latest)
+        assert anchored.anchor.number == 19
 
 
 def lie_about(field: str, value: str) -> Any:

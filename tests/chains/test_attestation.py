@@ -11,7 +11,8 @@ from eth_utils.crypto import keccak
 
 from aggregator.model.errors import ExpiredError, ProofRefusedError
 from chains.attestation import Attestation, SignedAttestation, check_m_of_n
-from chains.ownership import Link, verify_link
+from chains.ownership import Link, Unlink, verify_statement
+from chains.ownership_messages import DAY_S, MAX_LINK_DAYS
 from chains.typed_data import SECP256K1_ORDER, is_canonical_signature
 
 NOW = 1_790_000_100
@@ -113,7 +114,7 @@ def test_a_signature_of_no_key_is_refused() -> None:
     with pytest.raises(ProofRefusedError, match="no key at all"):
         ATTESTATION.signer(nobody)
     with pytest.raises(ProofRefusedError, match="no key at all"):
-        verify_link(Link(77, ADDRESSES[0], NOW), nobody, NOW)
+        verify_statement(link_of(), nobody, NOW)
 
 
 @pytest.mark.parametrize(
@@ -141,13 +142,17 @@ def test_a_threshold_that_cannot_be_met_is_refused() -> None:
             check_m_of_n([_signed(KEYS[0])], ADDRESSES[:2], threshold, NOW)
 
 
+def link_of(issued_at: int = NOW, days: int = 90) -> Link:
+    return Link(account_id=77, owner=ADDRESSES[0], issued_at=issued_at, expiry=issued_at + days * DAY_S)
+
+
 def test_an_address_links_itself_and_nobody_else() -> None:
-    link = Link(account_id=77, owner=ADDRESSES[0], issued_at=NOW)
-    verify_link(link, link.sign(KEYS[0]), NOW)
-    with pytest.raises(ProofRefusedError, match="cannot link"):
+    link = link_of()
+    verify_statement(link, link.sign(KEYS[0]), NOW)
+    with pytest.raises(ProofRefusedError, match="cannot sign the link"):
         link.sign(KEYS[1])
     with pytest.raises(ProofRefusedError, match=f"is signed by {ADDRESSES[1]}"):
-        verify_link(link, _sign_as(link, KEYS[1]), NOW)
+        verify_statement(link, _sign_as(link, KEYS[1]), NOW)
 
 
 def _sign_as(link: Link, key: LocalAccount) -> bytes:
@@ -155,12 +160,49 @@ def _sign_as(link: Link, key: LocalAccount) -> bytes:
 
 
 def test_a_link_to_another_account_does_not_carry_over() -> None:
-    link = Link(account_id=77, owner=ADDRESSES[0], issued_at=NOW)
+    link = link_of()
     with pytest.raises(ProofRefusedError, match="is signed by"):
-        verify_link(replace(link, account_id=78), link.sign(KEYS[0]), NOW)
+        verify_statement(replace(link, account_id=78), link.sign(KEYS[0]), NOW)
 
 
 def test_a_link_from_the_future_is_refused() -> None:
-    link = Link(account_id=77, owner=ADDRESSES[0], issued_at=NOW + 301)
+    link = link_of(NOW + 301)
     with pytest.raises(ProofRefusedError, match="future"):
-        verify_link(link, link.sign(KEYS[0]), NOW)
+        verify_statement(link, link.sign(KEYS[0]), NOW)
+
+
+def test_a_link_runs_out_and_is_signed_for_a_year_at_most() -> None:
+    """It holds to its last second; what is signed for longer, or for no time, never holds."""
+    link = link_of()
+    verify_statement(link, link.sign(KEYS[0]), link.expiry)
+    with pytest.raises(ExpiredError, match="ran out 1 s ago"):
+        verify_statement(link, link.sign(KEYS[0]), link.expiry + 1)
+    year = link_of(days=MAX_LINK_DAYS)
+    verify_statement(year, year.sign(KEYS[0]), NOW)
+    for expiry in (year.expiry + 1, NOW, NOW - 1, 2**63):
+        other = replace(year, expiry=expiry)
+        with pytest.raises(ProofRefusedError, match="does not run out between"):
+            verify_statement(other, other.sign(KEYS[0]), NOW)
+    with pytest.raises(ProofRefusedError, match="is signed by"):
+        verify_statement(replace(link, expiry=link.expiry + DAY_S), link.sign(KEYS[0]), NOW)
+
+
+def test_a_revocation_is_the_addresss_own_and_no_link() -> None:
+    ended = Unlink(owner=ADDRESSES[0], issued_at=NOW)
+    verify_statement(ended, ended.sign(KEYS[0]), NOW + 10**9)
+    link = link_of()
+    assert ended.digest() != link.digest()
+    for statement, signature in ((ended, link.sign(KEYS[0])), (link, ended.sign(KEYS[0]))):
+        with pytest.raises(ProofRefusedError, match="is signed by"):
+            verify_statement(statement, signature, NOW)
+    with pytest.raises(ProofRefusedError, match="cannot sign the revocation"):
+        ended.sign(KEYS[1])
+    with pytest.raises(ProofRefusedError, match=r"the revocation of .* is issued in the future"):
+        verify_statement(replace(ended, issued_at=NOW + 301), ended.sign(KEYS[0]), NOW)
+
+
+def test_wallets_sign_what_is_verified() -> None:
+    """The typed data that a wallet is shown has the digest that is checked."""
+    for statement in (link_of(), Unlink(owner=ADDRESSES[0], issued_at=NOW)):
+        signed = KEYS[0].sign_typed_data(full_message=statement.typed_data())
+        verify_statement(statement, bytes(signed.signature), NOW)

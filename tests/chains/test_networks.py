@@ -150,6 +150,7 @@ MANAGER = {
         (changed("tokens", 1, "kind", value="erc721"), "tokens[1].kind is 'erc721'"),
         (changed("tokens", 1, "rate", value="rate()"), "tokens[1].rate is for the kind 'staked'"),
         (changed("tokens", 6, "rate", value="rate(uint256)"), "tokens[6].rate"),
+        (changed("tokens", 1, "blocked", value="isFrozen()"), "tokens[1].blocked"),
         (changed("tokens", 6, "rate", drop=True), "tokens[6].rate"),
         (changed("tokens", 1, "layout", value="solidity"), "tokens[1].layout"),
         (changed("tokens", 1, "symbol", value="USDC"), "tokens names 'USDC' twice"),

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from aggregator.model.errors import StateProofError
+from aggregator.model.policy import Acceptance
 from aggregator.model.snapshot import Method, Reading, Snapshot
+from aggregator.policy.acceptance import accept_readings
 from chains.balances import (
     Evidence,
     LayoutBook,
+    require_described,
     take_snapshot_with_evidence,
     verify_evidence,
 )
@@ -97,6 +102,50 @@ async def test_a_blocklisted_balance_is_proven_and_says_so(net: Devnet) -> None:
         assert reading.detail["besideBalance"] == "0x1"
     whole, _ = await snap(net, token(coin, "USDC", 6, layout="solidity:9"))
     assert "neither is used" in whole.missing[0]
+
+
+async def test_what_its_holder_cannot_move_is_read_and_counts_for_nothing(net: Devnet) -> None:
+    """By the flag beside the balance, and by the function that the network file names, proven or not."""
+    coin = await odd(net, "BlocklistToken")
+    view = {"blocked": "isBlacklisted(address)"}
+    await coin.send("mint", ALICE, 9_000_000)
+    free, _ = await snap(net, token(coin, "USDC", 6, **view))
+    assert accept_readings(Acceptance(), free.readings).positions["USDC@eip155:101"] == 9 * 10**8
+    assert reading_of(free, "USDC").detail["blocked"] == "false"
+    await coin.send("blocklist", ALICE)
+    for options in ({}, view):
+        snapshot, _ = await snap(net, token(coin, "USDC", 6, **options))
+        reading = reading_of(snapshot, "USDC")
+        assert (reading.quantity_e8, reading.method) == (9 * 10**8, Method.PROVEN)
+        found = accept_readings(Acceptance(), snapshot.readings)
+        assert found.positions.get("USDC@eip155:101", 0) == 0
+        assert "counts for nothing: the token lets its holder move nothing" in found.notes[0]
+    called = replace(reading, method=Method.CALLED, detail={"blocked": reading.detail["blocked"]})
+    assert not any(accept_readings(Acceptance(), [called]).positions.values())
+    unasked, _ = await snap(net, token(coin, "USDC", 6))
+    with pytest.raises(StateProofError, match="blockedBy"):
+        require_described(unasked, [network(net, token(coin, "USDC", 6, **view))])
+    absent, _ = await snap(net, token(coin, "USDC", 6, blocked="isFrozen(address)"))
+    assert "isFrozen(address) of USDC@eip155:101 failed" in absent.missing[0]
+
+
+async def test_a_vault_counts_for_what_it_redeems_now(net: Devnet) -> None:
+    """All shares, a part, none; without an answer the reading is missing."""
+    coin = await net.deploy("TestToken", "C", "C", 6)
+    vault = await odd(net, "LockedVault", coin)
+    await coin.send("mint", net.accounts[0].address, 10**9)
+    await coin.send("approve", vault, 10**9)
+    await vault.send("deposit", 10**9, ALICE)
+    for part, note in ((2**256 - 1, ""), (10**9, ""), (4 * 10**8 + 1, "counts in part"), (0, "for nothing")):
+        await vault.send("openUpTo", part)
+        snapshot, _ = await snap(net, token(vault, "V", 6, "erc4626"))
+        assert (reading_of(snapshot, "V").raw, reading_of(snapshot, "V").method) == (10**9, Method.PROVEN)
+        found = accept_readings(Acceptance(), snapshot.readings)
+        assert found.positions.get("V@eip155:101", 0) == 100 * min(10**9, part)
+        assert [note in line for line in found.notes] == [True] * bool(note)
+    await vault.send("fallSilent")
+    snapshot, _ = await snap(net, token(vault, "V", 6, "erc4626"))
+    assert "maxRedeem of V@eip155:101 failed" in snapshot.missing[0]
 
 
 async def test_a_vault_cannot_say_more_per_share_than_it_has(net: Devnet) -> None:

@@ -21,9 +21,10 @@ from chains.ownership import (
     Link,
     is_contract,
     is_counterfactual,
-    verify_contract_link,
-    verify_link,
+    verify_contract_statement,
+    verify_statement,
 )
+from chains.ownership_messages import DAY_S
 from chains.rpc import Chain, Endpoint
 from tests.chains.faults import faulty_node
 from tests.chains.protocols import published
@@ -31,6 +32,10 @@ from tests.chains.protocols import published
 pytestmark = pytest.mark.anvil
 
 NOW = 1_790_000_000
+
+
+def link_of(account_id: int, owner: str, issued_at: int = NOW) -> Link:
+    return Link(account_id=account_id, owner=owner, issued_at=issued_at, expiry=issued_at + 90 * DAY_S)
 
 
 async def account_that_signs(net: Devnet, digest: bytes) -> str:
@@ -45,20 +50,20 @@ async def account_that_signs(net: Devnet, digest: bytes) -> str:
 async def test_a_contract_confirms_its_own_link_and_no_other(net: Devnet) -> None:
     """The address is known before the digest, so the account is made for the link of its future address."""
     probe = await account_that_signs(net, bytes(32))
-    link = Link(account_id=77, owner=probe, issued_at=NOW)
+    link = link_of(77, probe)
     runtime_for = await account_that_signs(net, link.digest())
     await net.set_code(probe, await code_of(net, runtime_for))
     async with Chain(101, [Endpoint(net.url)]) as chain:
         assert await is_contract(chain, probe)
-        await verify_contract_link(chain, link, b"anything", NOW)
+        await verify_contract_statement(chain, link, b"anything", NOW)
         head = {"blockHash": (await net.head())["hash"], "requireCanonical": True}
-        await verify_contract_link(chain, link, b"anything", NOW, head)
+        await verify_contract_statement(chain, link, b"anything", NOW, head)
         with pytest.raises(ProofRefusedError, match="does not confirm the link"):
-            await verify_contract_link(chain, Link(78, probe, NOW), b"anything", NOW)
+            await verify_contract_statement(chain, link_of(78, probe), b"anything", NOW)
         with pytest.raises(ProofRefusedError, match="at most 4096"):
-            await verify_contract_link(chain, link, bytes(MAX_CONTRACT_SIGNATURE + 1), NOW)
+            await verify_contract_statement(chain, link, bytes(MAX_CONTRACT_SIGNATURE + 1), NOW)
         with pytest.raises(ProofRefusedError, match="future"):
-            await verify_contract_link(chain, Link(77, probe, NOW + 1000), b"x", NOW)
+            await verify_contract_statement(chain, link_of(77, probe, NOW + 1000), b"x", NOW)
 
 
 async def code_of(net: Devnet, address: str) -> bytes:
@@ -68,12 +73,12 @@ async def code_of(net: Devnet, address: str) -> bytes:
 async def test_an_address_without_code_confirms_nothing(net: Devnet) -> None:
     """An empty answer is not a yes, and a plain key is asked for its own signature instead."""
     key = Account.from_key(net.accounts[1].key)
-    link = Link(77, key.address.lower(), NOW)
+    link = link_of(77, key.address.lower())
     async with Chain(101, [Endpoint(net.url)]) as chain:
         assert not await is_contract(chain, link.owner)
         with pytest.raises(ProofRefusedError, match="does not confirm"):
-            await verify_contract_link(chain, link, link.sign(key), NOW)
-    verify_link(link, link.sign(key), NOW)
+            await verify_contract_statement(chain, link, link.sign(key), NOW)
+    verify_statement(link, link.sign(key), NOW)
 
 
 async def test_one_lying_endpoint_cannot_confirm_a_link(net: Devnet) -> None:
@@ -81,15 +86,15 @@ async def test_one_lying_endpoint_cannot_confirm_a_link(net: Devnet) -> None:
     async with faulty_node(net.url) as liar:
         liar.forced = {"eth_call": "0x" + "00" * 31 + "01"}
         async with Chain(101, [Endpoint(liar.url)]) as chain:
-            await verify_contract_link(chain, Link(77, owner, NOW), b"x", NOW)
+            await verify_contract_statement(chain, link_of(77, owner), b"x", NOW)
         async with Chain(101, [Endpoint(liar.url), Endpoint(net.url)], quorum=2) as chain:
             with pytest.raises(QuorumError, match="disagree on eth_call"):
-                await verify_contract_link(chain, Link(77, owner, NOW), b"x", NOW)
+                await verify_contract_statement(chain, link_of(77, owner), b"x", NOW)
         for answer, words in (("0x" + "00" * 31 + "07", "answered 7"), ("0x01", "1 bytes instead of 32")):
             liar.forced = {"eth_call": answer}
             async with Chain(101, [Endpoint(liar.url)]) as chain:
                 with pytest.raises(ChainError, match=words):
-                    await verify_contract_link(chain, Link(77, owner, NOW), b"x", NOW)
+                    await verify_contract_statement(chain, link_of(77, owner), b"x", NOW)
 
 
 def _safe(path: str) -> Artifact:
@@ -139,13 +144,13 @@ def wrap(factory: str, preparation: bytes, own: bytes) -> bytes:
 async def test_an_account_that_is_not_deployed_yet_links_itself(net: Devnet) -> None:
     """A Safe's owner signs before the Safe exists, and again after it does; nothing is deployed by asking."""
     safe = await future_safe(net, 7)
-    link = Link(77, safe.address, NOW)
+    link = link_of(77, safe.address)
     own = sign_as_owner(net, safe.address, link.digest())
     wrapped = wrap(safe.factory.address, safe.preparation, own)
     assert is_counterfactual(wrapped)
     assert not is_counterfactual(own)
     async with Chain(101, [Endpoint(net.url)]) as chain:
-        await verify_contract_link(chain, link, wrapped, NOW)
+        await verify_contract_statement(chain, link, wrapped, NOW)
         assert not await is_contract(chain, safe.address)
         stranger = wrap(
             safe.factory.address, safe.preparation, sign_as_owner(net, safe.address, link.digest(), 2)
@@ -159,22 +164,22 @@ async def test_an_account_that_is_not_deployed_yet_links_itself(net: Devnet) -> 
             (wrap(safe.factory.address, safe.preparation, own)[32:], "is not \\(factory, data, signature\\)"),
         ):
             with pytest.raises(ProofRefusedError, match=words):
-                await verify_contract_link(chain, link, signature, NOW)
+                await verify_contract_statement(chain, link, signature, NOW)
         with pytest.raises(ProofRefusedError, match="does not confirm the link"):
-            await verify_contract_link(chain, Link(78, safe.address, NOW), wrapped, NOW)
+            await verify_contract_statement(chain, link_of(78, safe.address), wrapped, NOW)
 
         await net.send(safe.factory.address, safe.preparation)
         assert await is_contract(chain, safe.address)
-        await verify_contract_link(chain, link, wrapped, NOW)
-        await verify_contract_link(chain, link, own, NOW)
+        await verify_contract_statement(chain, link, wrapped, NOW)
+        await verify_contract_statement(chain, link, own, NOW)
         with pytest.raises(ProofRefusedError, match="sign with its owners"):
-            await verify_contract_link(chain, link, stranger, NOW)
+            await verify_contract_statement(chain, link, stranger, NOW)
 
 
 async def test_a_deployed_account_is_not_prepared_before_it_is_asked(net: Devnet) -> None:
     """What a stranger's factory could do inside the call changes nothing for an account that exists."""
     owner = await account_that_signs(net, bytes(32))
-    link = Link(77, owner, NOW)
+    link = link_of(77, owner)
     async with Chain(101, [Endpoint(net.url)]) as chain:
         with pytest.raises(ProofRefusedError, match="sign with its owners"):
-            await verify_contract_link(chain, link, wrap(owner, b"\x00" * 4, b"x"), NOW)
+            await verify_contract_statement(chain, link, wrap(owner, b"\x00" * 4, b"x"), NOW)

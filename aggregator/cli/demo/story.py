@@ -29,12 +29,11 @@ from aggregator.policy.resolve import resolve
 from aggregator.service.accepting import accepted_positions
 from aggregator.service.attestor import attest
 from aggregator.service.cut import settled_cut
-from aggregator.service.linking import checked_link
+from aggregator.service.linking import check_signed, link_to_sign, stated_link
 from aggregator.service.proving import Audience, attestation_request, make_proof, proving_key
 from aggregator.service.submission import circuit_id, submission_of
 from aggregator.service.venue import AcceptedKey, VenueRules, check_bundle, require
 from aggregator.store import Account, Home, Store, StoredSnapshot, read_whole
-from chains import ownership
 from chains.balances import take_snapshot
 from chains.contracts.coding import creation_code
 from chains.contracts.registry import (
@@ -154,9 +153,11 @@ def link_addresses(stage: Stage, cast: Cast) -> None:
     rows = []
     for wallet in cast.wallets:
         now = wall_clock()
-        statement = ownership.Link(cast.account.account_id, wallet.address.lower(), now)
+        statement = link_to_sign(cast.account, wallet.address, now)
         signature = "0x" + statement.sign(wallet).hex()
-        cast.store.add_link(checked_link(cast.account, wallet.address, now, signature, now))
+        link = stated_link(cast.account, wallet.address, now, statement.expiry, signature)
+        check_signed(cast.account.account_id, link, now, ())
+        cast.store.add_link(link, now=now)
         rows.append((wallet.address.lower(), tables.short(signature)))
     stage.show(Table("", ("Address", "EIP-712 signature, checked"), rows))
 
@@ -277,7 +278,7 @@ async def attest_snapshot(
     for attestor in attestor_accounts(world)[: world.config.threshold]:
         stage.progress(f"attestor {attestor.address.lower()} re-reads the account")
         own = await read_account(world, cast, request.snapshot.cut_time)
-        signed.append(attest(request, own, attestor, world.config.lifetime_s))
+        signed.append(attest(request, own, attestor, world.config.lifetime_s, world.networks))
     coverages = {item.coverage for item in signed}
     stage.confirm(len(coverages) == 1, "the attestors read the same chains and kinds")
     await net.send(tools.registry, set_coverage_call(bytes.fromhex(signed[0].coverage[2:]), True))

@@ -1,4 +1,4 @@
-"""Operations on accounts: make and list them, and link addresses by their owners' signatures."""
+"""Operations on accounts: make and list them, link addresses by their owners' signatures and unlink them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,13 @@ from aggregator.service.http.requests import (
     read_object,
 )
 from aggregator.service.http.service import Service
-from aggregator.service.linking import message_to_sign, require_link, stated_link
+from aggregator.service.linking import (
+    link_to_sign,
+    require_signed,
+    revocation_to_sign,
+    stated_link,
+    stated_revocation,
+)
 from aggregator.store import Account, Link
 from aggregator.store.everything import AllRecords
 from aggregator.store.records import ACCOUNT_NAME, check_account_name
@@ -40,7 +46,7 @@ def account_json(account: Account, links: list[Link]) -> dict[str, object]:
 
 def link_json(link: Link) -> dict[str, object]:
     """A link without its signature."""
-    return {"address": link.holder, "issuedAt": link.issued_at}
+    return {"address": link.holder, "issuedAt": link.issued_at, "expiry": link.expiry}
 
 
 def account_name(request: web.Request) -> str:
@@ -107,27 +113,72 @@ async def get_link_message(service: Service, request: web.Request) -> web.Respon
     if address is None:
         raise InputError("the parameter address is missing; give the address to link")
     account = await service.store.read(lambda records: records.account(name))
-    now = service.now()
-    typed = message_to_sign(account, address, now)
-    return json_answer({"address": address.lower(), "issuedAt": now, "typedData": typed})
+    statement = link_to_sign(account, address, service.now())
+    return json_answer(
+        {
+            "address": statement.owner,
+            "issuedAt": statement.issued_at,
+            "expiry": statement.expiry,
+            "typedData": statement.typed_data(),
+        }
+    )
 
 
 async def create_link(service: Service, request: web.Request) -> web.Response:
     """Link an address whose owner signed."""
     name = account_name(request)
-    body = await read_object(request, ("address", "issuedAt", "signature"), ("chain",))
+    body = await read_object(request, ("address", "issuedAt", "expiry", "signature"), ("chain",))
     account = await service.store.read(lambda records: records.account(name))
     link = stated_link(
         account,
         body.text("address"),
         body.number("issuedAt"),
+        body.number("expiry"),
         body.text("signature", max_length=8_194),
         optional_text(body, "chain") or "",
     )
-    await require_link(account.account_id, link, service.now(), service.networks)
+    now = service.now()
+    await require_signed(account.account_id, link, now, service.networks)
 
     def store(records: AllRecords) -> dict[str, object]:
-        records.add_link(link)
+        records.add_link(link, now=now)
         return link_json(link)
+
+    return await once(service, request, store, status=201)
+
+
+async def get_unlink_message(service: Service, request: web.Request) -> web.Response:
+    """The typed data for a wallet that withdraws its links."""
+    address = query_text(request, "address")
+    if address is None:
+        raise InputError("the parameter address is missing; give the address to unlink")
+    statement = revocation_to_sign(address, service.now())
+    return json_answer(
+        {
+            "address": statement.owner,
+            "issuedAt": statement.issued_at,
+            "typedData": statement.typed_data(),
+        }
+    )
+
+
+async def create_unlink(service: Service, request: web.Request) -> web.Response:
+    """Withdraw the links of an address whose owner signed that."""
+    body = await read_object(request, ("address", "issuedAt", "signature"), ("chain",))
+    revocation = stated_revocation(
+        body.text("address"),
+        body.number("issuedAt"),
+        body.text("signature", max_length=8_194),
+        optional_text(body, "chain") or "",
+    )
+    await require_signed(0, revocation, service.now(), service.networks)
+
+    def store(records: AllRecords) -> dict[str, object]:
+        ended = records.revoke_links(revocation)
+        return {
+            "address": revocation.address,
+            "issuedAt": revocation.issued_at,
+            "accounts": sorted({link.account for link in ended}),
+        }
 
     return await once(service, request, store, status=201)

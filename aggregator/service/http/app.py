@@ -50,6 +50,8 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     "listLinks": accounts.list_links,
     "createLink": accounts.create_link,
     "getLinkMessage": accounts.get_link_message,
+    "createUnlink": accounts.create_unlink,
+    "getUnlinkMessage": accounts.get_unlink_message,
     "getHealth": health.get_health,
     "whatIf": health.whatif,
     "makePlan": health.plan,

@@ -26,7 +26,16 @@ from circuits.policy_tree import document_hash
 from circuits.solvency import SMALL
 from circuits.verifiers import native
 from tests.aggregator.cli.conftest import Invoke
-from tests.aggregator.service.scene import ATTESTORS, CUT, POLICY, REGISTRY, VENUE, reading, snapshot
+from tests.aggregator.service.scene import (
+    ATTESTORS,
+    CUT,
+    NETWORKS,
+    POLICY,
+    REGISTRY,
+    VENUE,
+    reading,
+    snapshot,
+)
 
 ACCOUNTS = ("anna", "ben", "carl")
 HEAD = f"""
@@ -51,7 +60,7 @@ def desk(invoke: Invoke, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
             blinding = store.snapshot(name).blinding
         opened = commitment(SMALL, document_hash(POLICY), blinding, positions_by_id(POLICY, taken.positions))
         request = AttestationRequest(taken, POLICY, SMALL.name, blinding, opened, 31337001, REGISTRY)
-        signed = attest(request, taken, ATTESTORS[0], 900)
+        signed = attest(request, taken, ATTESTORS[0], 900, NETWORKS)
         (tmp_path / f"{name}.attestation.json").write_bytes(canonical_json(attestation_json(signed)))
     return tmp_path
 

@@ -12,8 +12,10 @@ from aggregator.margin.native import evaluate, positions_by_id
 from aggregator.model.anchors import BlockAnchor, Finality, Trust, anchors_hash, eip155
 from aggregator.model.policy import Level
 from aggregator.model.snapshot import Method, Reading, Snapshot, make_snapshot
-from aggregator.service.attestor import AttestationRequest, attest, coverage
+from aggregator.service.attestor import AttestationRequest, attest
+from aggregator.service.coverage import coverage
 from aggregator.service.venue import AcceptedKey, VenueRules
+from chains.networks import Native, Network, Token
 from circuits.artifacts import ready
 from circuits.assignment import Holder, commitment
 from circuits.bundle import Bundle, PolicyHeader, make_bundle
@@ -28,11 +30,16 @@ CUT = 1_795_000_000
 NOW = CUT + 30
 OWNER = "0x" + "0a" * 20
 CHAIN_ID = 31337001
+TOKEN = "0x" + "77" * 20
 VENUE, REGISTRY = "0x" + "fe" * 20, "0x" + "11" * 20
 POLICY = fixed_policy()
 HOLDER = Holder(secret_key=987, sub_account=0, blinding=4711)
 ATTESTORS: list[LocalAccount] = [Account.from_key(n.to_bytes(32, "big")) for n in (101, 102, 103)]
 AMOUNT = 100_000 * 10**6
+NETWORKS = tuple(
+    Network(name, number, ("http://127.0.0.1:1",), Native("COIN"), tokens=(Token(symbol, "erc20", TOKEN, 6),))
+    for name, number, symbol in (("one", 1, "ETH"), ("two", 8453, "USDC"))
+)
 
 
 def reading(chain: int, symbol: str, whole: int) -> Reading:
@@ -41,7 +48,7 @@ def reading(chain: int, symbol: str, whole: int) -> Reading:
         address=OWNER,
         instrument=symbol,
         kind="erc20",
-        token="0x" + "77" * 20,
+        token=TOKEN,
         raw=whole * 10**6,
         decimals=6,
         quantity_e8=whole * 10**8,
@@ -92,7 +99,7 @@ def bundle() -> Bundle:
     key = ensure_dev_key(circuit)
     evaluation = evaluate(POLICY, positions_by_id(POLICY, taken.positions), Level.IM)
     proof = prove(circuit, key, POLICY, build_tree(POLICY), evaluation, HOLDER, AMOUNT, context.signal())
-    signed = [attest(request(), taken, attestor, 900) for attestor in ATTESTORS]
+    signed = [attest(request(), taken, attestor, 900, NETWORKS) for attestor in ATTESTORS]
     return make_bundle(circuit, key, POLICY, proof, context, taken.anchors, signed)
 
 
@@ -106,7 +113,7 @@ def rules(**changes: object) -> VenueRules:
         level=Level.IM,
         attestors=tuple(a.address.lower() for a in ATTESTORS),
         threshold=2,
-        coverages=(coverage(snapshot()),),
+        coverages=(coverage(NETWORKS),),
         policies={build_tree(POLICY).root: PolicyHeader("fixed", "tests", 1, 1_790_000_000, 1_800_000_000)},
         verification_keys={verification_key_id(key): AcceptedKey(key, KeyKind.DEV)},
         max_age_s=120,

@@ -36,7 +36,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Stored:
     """A home of its own, whose account has an address."""
     made = fill(Home(tmp_path_factory.mktemp("background") / "home"))
     with made.home.store() as store:
-        store.add_link(Link(OWNER, "main", CUT, "0x01"))
+        store.add_link(Link(OWNER, "main", CUT, CUT + 10**6, "0x01"), now=CUT)
     return made
 
 

@@ -52,7 +52,12 @@ def link_wallets(running: Running, local: Local) -> None:
     for wallet in local.wallets:
         message = running.get(f"/v1/accounts/main/links/message?address={wallet.address}").data
         signature = "0x" + wallet.sign_typed_data(full_message=message["typedData"]).signature.hex()
-        link = {"address": wallet.address, "issuedAt": message["issuedAt"], "signature": signature}
+        link = {
+            "address": wallet.address,
+            "issuedAt": message["issuedAt"],
+            "expiry": message["expiry"],
+            "signature": signature,
+        }
         assert running.post("/v1/accounts/main/links", link).status == 201
 
 

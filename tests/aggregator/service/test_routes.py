@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from aggregator.service.attestor import coverage
+from aggregator.service.coverage import coverage
 from aggregator.service.http.app import HANDLERS
 from aggregator.service.http.operations import operations
 from aggregator.store import new_holder_key, write_secret
 from aggregator.store.archive import ChainNodes
 from circuits.bundle import bundle_json
 from circuits.hashing import account_id
-from tests.aggregator.service.scene import AMOUNT, ATTESTORS, REGISTRY, VENUE, bundle, snapshot
+from tests.aggregator.service.scene import AMOUNT, ATTESTORS, NETWORKS, REGISTRY, VENUE, bundle
 from tests.aggregator.service.serving import Running
 from tests.aggregator.service.stored import CHAINS, Stored
 
@@ -32,7 +32,7 @@ def rules(**changes: object) -> dict[str, object]:
         "attestors": [a.address for a in ATTESTORS],
         "threshold": 2,
         "maxAgeSeconds": 120,
-        "coverages": [coverage(snapshot())],
+        "coverages": [coverage(NETWORKS)],
         "policies": ["fixed"],
         "acceptDevKeys": True,
         **changes,
@@ -280,8 +280,10 @@ def test_accounts_are_made_once_and_linked_by_a_signature(running: Running) -> N
     link = {
         "address": owner.address,
         "issuedAt": message["issuedAt"],
+        "expiry": message["expiry"],
         "signature": "0x" + signed.signature.hex(),
     }
+    assert message["expiry"] - message["issuedAt"] == 90 * 86_400
     assert running.post("/v1/accounts/linked/links", link).data["address"] == owner.address.lower()
     running.post("/v1/accounts/main/links", link).refused(422, "proof-refused")
     other = {**link, "address": ATTESTORS[1].address}
@@ -291,6 +293,31 @@ def test_accounts_are_made_once_and_linked_by_a_signature(running: Running) -> N
         owner.address.lower()
     ]
     running.get("/v1/accounts/linked/links/message").refused(400, "invalid-input", "missing")
+    late = {**link, "expiry": link["issuedAt"] + 366 * 86_400}
+    running.post("/v1/accounts/linked/links", late).refused(422, "proof-refused", "365 days")
+    ended = {**link, "issuedAt": 1_700_000_000, "expiry": 1_700_000_001}
+    running.post("/v1/accounts/linked/links", ended).refused(422, "expired", "ran out")
+
+
+def test_an_address_leaves_by_its_own_signature(running: Running) -> None:
+    running.post("/v1/accounts", {"name": "leaver"})
+    owner = ATTESTORS[2]
+
+    def signed(message: Any, key: Any = owner) -> dict[str, Any]:
+        signature = key.sign_typed_data(full_message=message["typedData"]).signature
+        times = {name: message[name] for name in ("issuedAt", "expiry") if name in message}
+        return {"address": owner.address, **times, "signature": "0x" + signature.hex()}
+
+    link = signed(running.get(f"/v1/accounts/leaver/links/message?address={owner.address}").data)
+    assert running.post("/v1/accounts/leaver/links", link).status == 201
+    message = running.get(f"/v1/unlinks/message?address={owner.address}").data
+    running.post("/v1/unlinks", signed(message, ATTESTORS[1])).refused(422, "proof-refused", "revocation")
+    gone = running.post("/v1/unlinks", signed(message))
+    assert (gone.status, gone.data["accounts"]) == (201, ["leaver"])
+    assert running.get("/v1/accounts/leaver/links").data["items"] == []
+    running.post("/v1/accounts/leaver/links", link).refused(409, "conflict", "withdrew")
+    assert running.post("/v1/unlinks", signed(message)).data["accounts"] == []
+    running.get("/v1/unlinks/message").refused(400, "invalid-input", "missing")
 
 
 def test_a_key_that_a_cut_off_request_left_is_used(running: Running, stored: Stored) -> None:

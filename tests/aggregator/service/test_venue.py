@@ -15,14 +15,17 @@ from aggregator.model.errors import (
     ProofRefusedError,
     WrongAudienceError,
 )
-from aggregator.model.snapshot import FailedChain, Snapshot
-from aggregator.service.attestor import attest, coverage
+from aggregator.model.snapshot import FailedChain, Reading, Snapshot
+from aggregator.service.attestor import attest
+from aggregator.service.coverage import coverage, coverage_of
 from aggregator.service.venue import attested_alike, check_bundle, require
+from chains.networks import PositionManager
 from circuits.keys import KeyKind
 from tests.aggregator.service.scene import (
     AMOUNT,
     ATTESTORS,
     CUT,
+    NETWORKS,
     NOW,
     bundle,
     reading,
@@ -115,7 +118,7 @@ def test_a_forged_proof_fails_only_the_proof() -> None:
 
 
 def test_signatures_over_different_attestations_do_not_add_up() -> None:
-    longer = attest(request(), snapshot(), ATTESTORS[0], 950)
+    longer = attest(request(), snapshot(), ATTESTORS[0], 950, NETWORKS)
     mixed = replace(bundle(), attestations=(longer, *bundle().attestations[1:]))
     assert [item.attestor for item in attested_alike(mixed)] == sorted(
         a.attestor for a in bundle().attestations[1:]
@@ -139,19 +142,46 @@ def test_an_attestor_signs_only_what_it_read(
 ) -> None:
     own = snapshot(**change(snapshot()))
     with pytest.raises(ProofRefusedError, match=reason):
-        attest(request(), own, ATTESTORS[0], 900)
+        attest(request(), own, ATTESTORS[0], 900, NETWORKS)
 
 
 def test_an_attestor_does_not_sign_an_incomplete_reading() -> None:
     own = snapshot(failed_chains=[FailedChain(eip155(10), "no endpoint answers")])
     with pytest.raises(IncompleteSnapshotError, match="eip155:10"):
-        attest(request(), own, ATTESTORS[0], 900)
+        attest(request(), own, ATTESTORS[0], 900, NETWORKS)
 
 
 def test_an_attestor_does_not_sign_a_commitment_it_cannot_open() -> None:
     with pytest.raises(ProofRefusedError, match="does not open"):
-        attest(replace(request(), blinding=1), snapshot(), ATTESTORS[0], 900)
+        attest(replace(request(), blinding=1), snapshot(), ATTESTORS[0], 900, NETWORKS)
 
 
-def test_the_coverage_names_what_was_read() -> None:
-    assert coverage(snapshot()) != coverage(snapshot(readings=snapshot().readings[:1]))
+MANAGER = PositionManager("uniswap-v3", "UNI-V3", "0x" + "88" * 20, "0x" + "89" * 20)
+WITH_POSITIONS = (replace(NETWORKS[0], positions=(MANAGER,)), NETWORKS[1])
+
+
+def position(number: int) -> Reading:
+    """The position of that id."""
+    return replace(
+        reading(1, f"UNI-V3-{number}@eip155:1", 1),
+        kind="uniswap-v3",
+        token=MANAGER.address,
+        detail={"tokenId": str(number)},
+    )
+
+
+def test_the_coverage_says_what_was_looked_for_and_nothing_of_the_account() -> None:
+    """Any positions in a manager, or none: one coverage. Fewer markets or chains: another one."""
+    for extra in ((), (position(713_345),), (position(1), position(2))):
+        taken = snapshot(readings=[*snapshot().readings, *extra])
+        assert coverage_of(taken, WITH_POSITIONS) == coverage(WITH_POSITIONS)
+    assert len({coverage(n) for n in (WITH_POSITIONS, WITH_POSITIONS[:1], NETWORKS, NETWORKS[::-1])}) == 3
+
+
+def test_an_attestor_does_not_sign_a_coverage_it_did_not_read() -> None:
+    """A chain of the files that was not anchored, and a reading that the files do not describe."""
+    more = replace(NETWORKS[0], chain_id=10)
+    with pytest.raises(ProofRefusedError, match="no block of eip155:10 is anchored"):
+        attest(request(), snapshot(), ATTESTORS[0], 900, (*NETWORKS, more))
+    with pytest.raises(ProofRefusedError, match="UNI-V3-5@eip155:1 was read as uniswap-v3"):
+        coverage_of(snapshot(readings=[*snapshot().readings, position(5)]), NETWORKS)

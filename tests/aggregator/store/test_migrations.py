@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import sqlite3
+import time
 from pathlib import Path
 
 import pytest
@@ -62,14 +63,23 @@ def old_home(home: Home) -> Home:
 
 
 def test_a_home_of_version_1_is_upgraded_without_loss(old_home: Home) -> None:
+    """What has columns by now has them behind the old ones: its link has run out, its address is held for a year."""
     before = contents(old_home.database)
     for _ in range(2):
         with old_home.store() as store:
-            assert contents(old_home.database) == before
+            after = contents(old_home.database)
+            assert {
+                name: [row[: len(before[name][0])] for row in rows] for name, rows in after.items()
+            } == before
+            (link,) = store.links("main")
+            assert (link.issued_at, link.expiry, link.signature) == (8, 0, "0x22")
+            (row,) = after["attested"]
+            assert row[2] == 0
+            assert abs(int(str(row[3])) - time.time() - 366 * 86_400) < 600
             assert store.snapshot("main").blinding == 0x1234
             store.add_job("j1", kind="proof", account="main", request="{}", now=1)
     with sqlite3.connect(old_home.database) as connection:
-        assert connection.execute("SELECT version FROM schema_version").fetchall() == [(2,)]
+        assert connection.execute("SELECT version FROM schema_version").fetchall() == [(4,)]
     connection.close()
 
 

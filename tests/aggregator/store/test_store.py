@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from aggregator.model.errors import InputError, KeyFileError, ProofRefusedError
+from aggregator.model.errors import InputError, KeyFileError
 from aggregator.store import Home, Link, Store, document_id, read_holder_key
 from circuits.hashing import account_id
 
@@ -17,7 +17,7 @@ ADDRESS = "0x" + "ab" * 20
 
 
 def _link(account: str, address: str = ADDRESS, issued_at: int = 5) -> Link:
-    return Link(address=address, account=account, issued_at=issued_at, signature="0x01")
+    return Link(address=address, account=account, issued_at=issued_at, expiry=100, signature="0x01")
 
 
 def test_the_option_beats_the_environment_beats_the_default() -> None:
@@ -99,10 +99,10 @@ def test_a_sub_account_number_has_32_bits(home: Home, store: Store, number: int)
 def test_an_address_belongs_to_one_account(home: Home, store: Store) -> None:
     for name in ("one", "two"):
         home.create_account(store, name, sub_account=0, key_file=None, now=1)
-    store.add_link(_link("one"))
+    store.add_link(_link("one"), now=8)
     with pytest.raises(InputError, match="is linked to account 'one'"):
-        store.add_link(_link("two", issued_at=6))
-    store.add_link(_link("one", issued_at=7))
+        store.add_link(_link("two", issued_at=6), now=8)
+    store.add_link(_link("one", issued_at=7), now=8)
     assert store.links() == [_link("one", issued_at=7)]
     assert store.links("two") == []
 
@@ -111,31 +111,22 @@ def test_a_contract_account_is_linked_chain_by_chain_to_one_account(home: Home, 
     for name in ("one", "two"):
         home.create_account(store, name, sub_account=0, key_file=None, now=1)
     for chain in ("eip155:1", "eip155:10"):
-        store.add_link(replace(_link("one"), chain=chain))
+        store.add_link(replace(_link("one"), chain=chain), now=8)
     assert [link.holder for link in store.links("one")] == [f"eip155:1:{ADDRESS}", f"eip155:10:{ADDRESS}"]
     with pytest.raises(InputError, match="is linked to account 'one'"):
-        store.add_link(replace(_link("two"), chain="eip155:137"))
+        store.add_link(replace(_link("two"), chain="eip155:137"), now=8)
 
 
 @pytest.mark.parametrize("address", ["0xAB" + "ab" * 19, "ab" * 20, "0x12", ADDRESS + "\n"])
 def test_an_address_is_stored_in_one_spelling_only(home: Home, store: Store, address: str) -> None:
     home.create_account(store, "one", sub_account=0, key_file=None, now=1)
     with pytest.raises(InputError, match="not a lower-case"):
-        store.add_link(_link("one", address=address))
+        store.add_link(_link("one", address=address), now=8)
 
 
 def test_a_link_needs_its_account(store: Store) -> None:
     with pytest.raises(InputError, match="there is no account 'nobody'"):
-        store.add_link(_link("nobody"))
-
-
-def test_an_attestor_lets_an_address_back_one_account(store: Store) -> None:
-    other = "0x" + "cd" * 20
-    store.claim_attested(1, [ADDRESS])
-    store.claim_attested(1, [ADDRESS])
-    with pytest.raises(ProofRefusedError, match=f"address {ADDRESS} was attested for another account"):
-        store.claim_attested(2, [other, ADDRESS])
-    store.claim_attested(3, [other])
+        store.add_link(_link("nobody"), now=8)
 
 
 def test_documents_are_found_by_id_prefix_and_newest_by_label(home: Home, store: Store) -> None:

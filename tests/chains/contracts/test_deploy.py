@@ -19,7 +19,7 @@ from chains.contracts.deploy import (
     schedule_call,
     timelock,
 )
-from chains.contracts.registry import set_policy_call
+from chains.contracts.registry import Registry, set_policy_call
 from chains.devnet import Devnet, devnet
 from chains.rpc.provider import web3_on
 from tests.chains.contracts.world import MAX_AGE, POLICY_ROOT, RefusedError, World

@@ -254,6 +254,7 @@ async def test_a_transfer_overtakes_nobody(world: World) -> None:
     for venue in range(3):
         await show(world, venue, 1000, cut_time=cut)
     for venue in range(3):
+        await world.travel(1)
         await pledge(world, venue, 100)
     since = [await world.reader.call("pledgedSince", ACCOUNT_ID, v) for v in (a, b, c)]
     with pytest.raises(RefusedError, match="RankWouldDrop"):

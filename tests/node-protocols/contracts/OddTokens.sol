@@ -148,6 +148,10 @@ contract BlocklistToken {
         _balanceAndBlocklist[holder] |= 1 << 255;
     }
 
+    function isBlacklisted(address holder) external view returns (bool) {
+        return _balanceAndBlocklist[holder] >> 255 == 1;
+    }
+
     function balanceOf(address holder) external view returns (uint256) {
         return _balanceAndBlocklist[holder] & ((1 << 255) - 1);
     }
@@ -165,6 +169,108 @@ contract NarrowToken {
 
     function balanceOf(address holder) external view returns (uint256) {
         return _balances[holder];
+    }
+}
+
+/// @notice The shape of MRC20, CELO and Arc's USDC: the chain's own coin as a token, here with 6 decimals.
+contract CoinAsToken {
+    string public constant symbol = "COIN";
+    uint8 public constant decimals = 6;
+
+    function balanceOf(address holder) external view returns (uint256) {
+        return holder.balance / 1e12;
+    }
+}
+
+/// @notice A token whose balances lie in a contract of their own, as those of SNX do: it has several entries.
+contract TokenState {
+    mapping(address => uint256) public balanceOf;
+    bool public paused;
+
+    function mint(address to, uint256 amount) external {
+        balanceOf[to] += amount;
+    }
+}
+
+contract EntryToken {
+    TokenState private immutable _state;
+    string public constant symbol = "SNX";
+    uint8 public constant decimals = 18;
+
+    constructor(TokenState state) {
+        _state = state;
+    }
+
+    function balanceOf(address holder) external view returns (uint256) {
+        return _state.balanceOf(holder);
+    }
+}
+
+/// @notice Tokens of their own that ask one switch: they have a word in common, and no balance.
+contract SwitchedToken {
+    TokenState private immutable _state;
+    mapping(address => uint256) private _balances;
+    string public constant symbol = "SWT";
+    uint8 public constant decimals = 18;
+
+    error Paused();
+
+    constructor(TokenState state) {
+        _state = state;
+    }
+
+    function mint(address to, uint256 amount) external {
+        _balances[to] += amount;
+    }
+
+    function balanceOf(address holder) external view returns (uint256) {
+        require(!_state.paused(), Paused());
+        return _balances[holder];
+    }
+}
+
+/// @notice The shapes by which tokens of lending markets are known.
+contract MarketToken is ERC20 {
+    bytes32 private immutable _view;
+
+    constructor(string memory view_) ERC20("Market", "MKT") {
+        _view = keccak256(bytes(view_));
+    }
+
+    function mint(address to, uint256 amount) external {
+        _mint(to, amount);
+    }
+
+    fallback() external {
+        require(bytes4(_view) == msg.sig);
+        assembly {
+            mstore(0, 1)
+            return(0, 32)
+        }
+    }
+}
+
+/// @notice A vault that gives out a part of the shares, as one with a time lock or without liquidity does.
+contract LockedVault is ERC4626 {
+    uint256 public open = type(uint256).max;
+    bool public silent;
+
+    error Silent();
+
+    constructor(ERC20 token) ERC20("Locked", "LCK") ERC4626(token) {}
+
+    function openUpTo(uint256 shares) external {
+        open = shares;
+    }
+
+    function fallSilent() external {
+        silent = true;
+    }
+
+    function maxRedeem(address holder) public view override returns (uint256) {
+        require(!silent, Silent());
+        uint256 all = super.maxRedeem(holder);
+        return all < open ? all : open;
     }
 }
 

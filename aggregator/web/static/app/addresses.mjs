@@ -10,11 +10,11 @@ export const addresses = async (place, found) => {
   const show = async () => {
     const links = await list(base);
     fill(listed, links.length === 0 ? h("p", { class: "empty" }, "No address is linked yet; nothing can be read before.")
-      : table("Linked addresses", [["Address"], ["Since"]], links.map((l) => [h("span", { class: "mono" }, l.address), moment(l.issuedAt)])));
+      : table("Linked addresses", [["Address"], ["Since"], ["Until"]], links.map((l) => [h("span", { class: "mono" }, l.address), moment(l.issuedAt), moment(l.expiry)])));
   };
-  const link = async (address, issuedAt, signature) => {
-    await post(base, { address, issuedAt, signature });
-    fill(told, notice("good", `${address} belongs to the account now.`));
+  const link = async ({ address, issuedAt, expiry }, signature) => {
+    await post(base, { address, issuedAt, expiry, signature });
+    fill(told, notice("good", `${address} belongs to the account now, until ${moment(expiry)}.`));
     await show();
   };
   const guarded = (work) => async (event) => {
@@ -30,7 +30,16 @@ export const addresses = async (place, found) => {
     const [address] = await window.ethereum.request({ method: "eth_requestAccounts" });
     const message = await get(`${base}/message?address=${address.toLowerCase()}`);
     const signature = await window.ethereum.request({ method: "eth_signTypedData_v4", params: [address, JSON.stringify(message.typedData)] });
-    await link(message.address, message.issuedAt, signature);
+    await link(message, signature);
+  });
+
+  const leave = guarded(async () => {
+    const [address] = await window.ethereum.request({ method: "eth_requestAccounts" });
+    const message = await get(`/v1/unlinks/message?address=${address.toLowerCase()}`);
+    const signature = await window.ethereum.request({ method: "eth_signTypedData_v4", params: [address, JSON.stringify(message.typedData)] });
+    await post("/v1/unlinks", { address: message.address, issuedAt: message.issuedAt, signature });
+    fill(told, notice("good", `No link that ${message.address} signed until now holds any more.`));
+    await show();
   });
 
   const address = h("input", { placeholder: "0x…", required: true, pattern: "0x[0-9a-fA-F]{40}" });
@@ -44,7 +53,7 @@ export const addresses = async (place, found) => {
       fill(message, h("p", { class: "hint" }, "Sign this with the address (EIP-712), then paste the signature. ", copyButton(text)), h("textarea", { rows: 8, readonly: true, "aria-label": "Message to sign" }, text));
       return;
     }
-    await link(asked.address, asked.issuedAt, signature.value.trim());
+    await link(asked, signature.value.trim());
     asked = null;
     fill(message);
   }) },
@@ -53,7 +62,7 @@ export const addresses = async (place, found) => {
   fill(place, h("div", { class: "grid" },
     card("Linked addresses", {}, listed),
     card("Link another", {},
-      window.ethereum ? h("p", {}, h("button", { type: "button", class: "primary", onclick: wallet }, "Sign with this browser's wallet")) : h("p", { class: "hint" }, "No wallet is in this browser (EIP-1193); paste a signature instead."),
-      form, told, h("p", { class: "hint" }, "An address belongs to one account. The signature moves nothing and allows nothing else."))));
+      window.ethereum ? h("p", {}, h("button", { type: "button", class: "primary", onclick: wallet }, "Sign with this browser's wallet"), " ", h("button", { type: "button", onclick: leave }, "Withdraw the wallet's links")) : h("p", { class: "hint" }, "No wallet is in this browser (EIP-1193); paste a signature instead."),
+      form, told, h("p", { class: "hint" }, "An address belongs to one account, for 90 days by each signature. It moves nothing and allows nothing else. Withdrawing ends every link the address has signed, to whichever account."))));
   await show();
 };
