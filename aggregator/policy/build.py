@@ -132,6 +132,7 @@ def build_policy(
         rates,
         zero_stale_collateral,
         spec.stale_debt_margin_e6,
+        as_of,
         demands={asset.price: asset.demand for asset in spec.assets if asset.demand != FREE},
         zeroed={} if zeroed is None else zeroed,
     )
