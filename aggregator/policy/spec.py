@@ -77,7 +77,10 @@ class ClassSpec:
 
 @dataclass(frozen=True, slots=True)
 class AssetSpec:
-    """A token on some chains, its debts, haircut tiers and add-ons."""
+    """A token on some chains, its debts, haircut tiers and add-ons.
+
+    `price` names its own quote; `stands_for`, where given, the quote of what it stands for.
+    """
 
     name: str
     price: str
@@ -91,6 +94,7 @@ class AssetSpec:
     liquidity: LevelRates
     bridges: dict[str, LevelRates]
     demand: Demand = FREE
+    stands_for: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,6 +269,7 @@ def _parse_asset(
         liquidity=parse_levels(table, "liquidity", "0"),
         bridges=bridges,
         demand=parse_demand(table),
+        stands_for=table.text("stands_for") if table.has("stands_for") else None,
     )
 
 
