@@ -171,8 +171,8 @@ def scenes(draw: st.DrawFn) -> Scene:
     beside: dict[str, int] = {}
     for name in draw(st.sets(st.sampled_from(BESIDE), max_size=4)):
         symbol = f"{name}@{chain}" if f"{name}@{chain}" in made.by_symbol else name
-        least = 0 if "@" in symbol and "DEBT" not in symbol else -(10**4)
-        most = 0 if "DEBT" in symbol else 10**4
+        least = 0 if "@" in symbol and "DEBT" not in symbol else -4_000
+        most = 0 if "DEBT" in symbol else 4_000
         beside[symbol] = draw(st.integers(least, most)) * E8
     return Scene(made, pair, chain, shares, beside)
 
