@@ -16,7 +16,7 @@ from aggregator.model.anchors import ChainId
 from aggregator.model.errors import PolicyError
 from aggregator.model.policy import Acceptance
 from aggregator.model.units import LINES_PER_GROUP, MAX_CLASSES, PRICE_SCALE, QUANTITY_SCALE, RATE_SCALE
-from aggregator.policy.acceptance import ANYTHING, parse_acceptance
+from aggregator.policy.acceptance import ANYTHING, check_range, parse_acceptance
 from aggregator.policy.estimates import (
     Estimates,
     HaircutModel,
@@ -375,6 +375,7 @@ def _check_references(spec: PolicySpec) -> None:
         raise PolicyError("the spec repeats an asset; keep one [[assets]] entry for each")
     for one in spec.classes:
         one.shocks.check(one.name, spec.scenarios)
+        check_range(spec.acceptance, one.name, one.shocks, spec.scenarios)
 
 
 def parse_spec(text: str, where: str = "policy spec") -> PolicySpec:
