@@ -87,13 +87,15 @@ class Claims:
         return Underlying(place, price, self._owed(wrapper), rate, wrapper.addon, price < full)
 
     def _owed(self, wrapper: WrapperSpec) -> int | None:
+        """What a debt in it is valued at, raised where its own market is missing; None without a price or a rate."""
         rate, price = self._debt_rate(wrapper), owed_price(self.places[wrapper.asset].asset, self.quotes)
         if price is None or rate is None:
             return None
         debt = mul_div_up(price, rate, PRICE_SCALE)
         if wrapper.price is None:
             return debt
-        return max(debt, self.quotes.debt_price(wrapper.price) or 0)
+        own = self.quotes.debt_price(wrapper.price)
+        return self.quotes.raised(debt) if own is None else max(debt, own)
 
     def _debt_rate(self, wrapper: WrapperSpec) -> int | None:
         fixed = wrapper.fixed_rate_e12

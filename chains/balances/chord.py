@@ -13,6 +13,7 @@ from __future__ import annotations
 from math import isqrt
 from typing import Final
 
+from aggregator.model.errors import InputError
 from aggregator.model.units import RATE_SCALE
 from chains.balances.concentrated import MAX_SQRT_PRICE, Position, amounts_of
 
@@ -28,7 +29,12 @@ def chord_amounts(position: Position, sqrt_price: int, range_e6: int) -> tuple[i
     Parameters:
         sqrt_price: the root of the outside price, Q64.96.
         range_e6: in 1e-6, at least 0 and below 1; 0 gives the amounts at the price itself.
+
+    Raises:
+        InputError: the range is none of these.
     """
+    if not 0 <= range_e6 < RATE_SCALE:
+        raise InputError(f"the range of a position is {range_e6}e-6; use a share from 0 to below 1")
     square, left = sqrt_price * sqrt_price, RATE_SCALE - range_e6
     low = isqrt(square * left // RATE_SCALE)
     high = min(isqrt(square * RATE_SCALE // left) + 1, MAX_SQRT_PRICE)

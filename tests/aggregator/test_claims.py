@@ -150,6 +150,11 @@ def test_a_debt_in_a_wrapper_follows_the_higher_of_its_values() -> None:
         .mark_e12
         == 1_000_002
     )
+    lost = build(spec, pools={}, zero=True, wstETH=None).by_symbol
+    assert (lost[symbol].mark_e12, lost[f"wstETH@{CHAIN}"].mark_e12) == (
+        -(-3_703_703_670_369_000 * 11 // 10),
+        0,
+    )
     old = RateQuote(E12, 0, stale=True)
     quotes = {"zero": True, "pools": {}, "wsteth": old, "wstETH": PriceQuote(E12, AS_OF)}
     built = build(spec, **quotes).by_symbol  # type: ignore[arg-type]

@@ -72,6 +72,9 @@ def test_a_fall_of_either_token_by_the_whole_range_is_covered(ticks: tuple[int, 
     """To half and to twice the price, whichever token is token0, the amounts are worth no more than the position."""
     position, root = Position(10**18, *ticks, 0, 0), sqrt_price_at(0)
     amount0, amount1 = chord_amounts(position, root, 500_000)
+    for wrong in (-1, E6):
+        with pytest.raises(InputError, match="use a share from 0 to below 1"):
+            chord_amounts(position, root, wrong)
     for factor in (0.5, 0.6, 2 / 3, 1, 1.5, 1.9, 2):
         at = int(root * factor**0.5)
         held0, held1 = amounts_of(10**18, at, *ticks)
