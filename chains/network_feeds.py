@@ -12,6 +12,8 @@ from typing import Final
 
 from chains.network_table import DAY_S, MAX_DECIMALS, NetworkTable
 
+DEFAULT_FINALITY_LAG_S: Final = 1800
+"""Half an hour: Ethereum finalises in 13 to 19 minutes, a roll-up's batch that much after it was posted."""
 PRICE_DECIMALS: Final = 12
 RATE_DECIMALS: Final = 6
 _WEEK_S: Final = 7 * DAY_S

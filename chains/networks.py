@@ -20,6 +20,7 @@ from aggregator.model.errors import ConfigError
 from chains.anchors import DEFAULT_MAX_LAG_S
 from chains.native_coins import is_native_contract
 from chains.network_feeds import (
+    DEFAULT_FINALITY_LAG_S,
     Feed,
     PriceFeed,
     ReserveProof,
@@ -119,6 +120,7 @@ class Network:
     quorum: int = 1
     finality: Finality = Finality.FINALIZED
     max_lag_s: int = DEFAULT_MAX_LAG_S
+    finality_lag_s: int = DEFAULT_FINALITY_LAG_S
     deadline_s: int = 60
     rpc: RpcSettings = field(default_factory=RpcSettings)
     tokens: tuple[Token, ...] = ()
@@ -199,6 +201,7 @@ def parse_network(raw: Mapping[str, Any], source: str) -> Network:
         "quorum": 1,
         "finality": Finality.FINALIZED.value,
         "max_lag_s": DEFAULT_MAX_LAG_S,
+        "finality_lag_s": DEFAULT_FINALITY_LAG_S,
         "deadline_s": 60,
         "rpc": {},
         "tokens": [],
@@ -222,6 +225,7 @@ def parse_network(raw: Mapping[str, Any], source: str) -> Network:
         quorum=top.number("quorum", 1, 16),
         finality=Finality(finality),
         max_lag_s=top.number("max_lag_s", 1, _WEEK_S),
+        finality_lag_s=top.number("finality_lag_s", 0, DAY_S),
         deadline_s=top.number("deadline_s", 1, 3600),
         rpc=_rpc(top.value["rpc"], f"{source}.rpc"),
         tokens=tuple(_token(item, where) for item, where in top.tables("tokens")),

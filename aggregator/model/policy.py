@@ -87,8 +87,8 @@ class Instrument:
 class Acceptance:
     """Which readings count as collateral: the least trust, the least method, and cuts by the name of either.
 
-    `haircuts_e6` are (trust or method, share that does not count in 1e-6), sorted by name. `pool_range_e6` is how far
-    the price of one token in the other may move, either way, with a liquidity position still worth what it counts as.
+    `haircuts_e6` are (trust or method, share that does not count in 1e-6), sorted by name. `pool_range_e6` is by how
+    much either token of a liquidity position may fall against the other with it still worth what it counts as.
     """
 
     least_trust: Trust = Trust.REPORTED

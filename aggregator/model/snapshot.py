@@ -34,6 +34,8 @@ LEDGER_KIND: Final = "ledger"
 """The kind of a position on a derivatives ledger, and of its cash leg: signed, long or short, gained or owed."""
 SIGNED_KINDS: Final = frozenset({DEBT_KIND, LEDGER_KIND})
 """Kinds whose quantity may be negative."""
+_DEBT_MARK: Final = "-DEBT@"
+"""In the instrument of everything owed on a chain: "USDC-DEBT@eip155:1"."""
 
 _MAX_DECIMALS: Final = 77
 _ADDRESS: Final = re.compile(r"0x[0-9a-f]{40}", re.ASCII)
@@ -169,13 +171,18 @@ def _check_reading(
         raise FormatError(
             f"{where}.quantityE8 is positive, but a debt is negative; write what is owed as negative"
         )
-    if reading.method is Method.REPORTED:
-        return
-    if reading.kind not in SIGNED_KINDS and reading.quantity_e8 < 0:
+    if reading.method is not Method.REPORTED and reading.kind not in SIGNED_KINDS and reading.quantity_e8 < 0:
         raise FormatError(
             f"{where}.quantityE8 is negative, but only a debt or a ledger position is; "
             f"use the kind {DEBT_KIND!r} or {LEDGER_KIND!r}"
         )
+    if reading.quantity_e8 < 0 and "@" in reading.instrument and _DEBT_MARK not in reading.instrument:
+        raise FormatError(
+            f"{where}.quantityE8 is negative, but {reading.instrument} is a token that is held; "
+            f"what is owed in it is an instrument of its own, with {_DEBT_MARK!r} in its name"
+        )
+    if reading.method is Method.REPORTED:
+        return
     anchor = anchors.get(reading.chain)
     if anchor is None:
         raise FormatError(

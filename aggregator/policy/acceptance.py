@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from math import ceil
 from typing import Final
 
 from aggregator.fixed import mul_div_down
@@ -19,13 +20,17 @@ from aggregator.model.snapshot import Method, Reading, net_positions
 from aggregator.model.strictjson import JsonObject
 from aggregator.model.units import RATE_SCALE
 from aggregator.policy.tables import Table
+from aggregator.risk.scenarios import ClassShocks, Scenario
 
 ANYTHING: Final = Acceptance()
 _METHODS: Final = (Method.REPORTED, Method.CALLED, Method.PROVEN)
 """Worst first."""
 _NAMES: Final = (*Trust, *Method)
 _FIELDS: Final = ("least_trust", "least_method", "haircuts_e6", "pool_range_e6")
-MAX_RANGE_E6: Final = 100 * RATE_SCALE
+MAX_RANGE_E6: Final = 990_000
+"""A hundredth of the price, and a hundred times it."""
+_FLOAT_DUST: Final = 1e-6
+"""Of a millionth: 3 x 0.16 is 0.48 and a little more as a float."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +89,24 @@ def parse_acceptance(table: Table) -> Acceptance:
     spread = inner.rate_e6("pool_range", "0.5", MAX_RANGE_E6)
     inner.close()
     return _checked(inner.where, trust, method, rates, spread)
+
+
+def check_range(rules: Acceptance, name: str, shocks: ClassShocks, scenarios: Iterable[Scenario]) -> None:
+    """Refuse a range of liquidity positions that a scenario leaves: there they would count for more than they are.
+
+    A rise of m is a fall of 1 - 1 / (1 + m) of the other token. Scenarios move all classes the same way, so two tokens
+    of different classes part no further than one of them does from a dollar. Raises PolicyError.
+
+    name, shocks: a class and its shocks.
+    """
+    for scenario in scenarios:
+        move = scenario.spot * shocks.scan_range
+        fall = ceil(max(-move, 1 - 1 / (1 + move)) * RATE_SCALE - _FLOAT_DUST)
+        if fall > rules.pool_range_e6:
+            raise PolicyError(
+                f"pool_range is {rules.pool_range_e6}e-6 and class {name} parts from others by {fall}e-6 under "
+                f"{scenario.name!r}; raise pool_range in [accept] or lower its scan range"
+            )
 
 
 def acceptance_json(rules: Acceptance) -> dict[str, object]:

@@ -7,7 +7,7 @@ instrument that cannot be priced keeps its id reserved, so the others keep their
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from aggregator.model.errors import PolicyError
@@ -15,15 +15,16 @@ from aggregator.model.policy import Instrument, NettingGroup, Policy
 from aggregator.model.units import INTERCEPT_BOUND, PRICE_SCALE, QUANTITY_SCALE
 from aggregator.policy.check import check_policy, largest_quantity_e8, position_factor_e12
 from aggregator.policy.claims import Claims
-from aggregator.policy.collateral import cash, debt_drafts, netting_group, spot_drafts
+from aggregator.policy.collateral import Place, cash, debt_drafts, netting_group, spot_drafts
 from aggregator.policy.derivatives import future_drafts, option_drafts, perp_drafts
 from aggregator.policy.draft import ClassContext, Draft
+from aggregator.policy.marginal import worth_holding
 from aggregator.policy.quotes import FREE, PriceQuote, Quotes, RateQuote
+from aggregator.policy.slopes import slopes_of
 from aggregator.policy.spec import ClassSpec, PolicySpec
 from aggregator.pricing.forward import ForwardCurve
 from aggregator.pricing.surface import Surface, ssvi_slice
 from aggregator.risk.market import Market
-from aggregator.risk.scenarios import Scenario
 
 DAYS_PER_YEAR = 365
 
@@ -40,34 +41,43 @@ def market_of(one: ClassSpec, price_e12: int) -> Market:
     return Market(one.name, ForwardCurve(price_e12 / PRICE_SCALE, knots), surface, one.shocks)
 
 
-def _contexts(spec: PolicySpec, quotes: Quotes, scenarios: tuple[Scenario, ...]) -> dict[str, ClassContext]:
+def _contexts(spec: PolicySpec, quotes: Quotes) -> dict[str, ClassContext]:
     contexts = {}
     for class_id, one in enumerate(spec.classes, start=1):
         price = quotes.fresh_price(one.price)
-        market = market_of(one, price) if price is not None else None
-        contexts[one.name] = ClassContext(class_id, one.shocks, scenarios, market)
+        markets = None
+        if price is not None:
+            high = quotes.debt_price(one.price) or price
+            low_market = market_of(one, price)
+            markets = (low_market, low_market if high == price else market_of(one, high))
+        contexts[one.name] = ClassContext(
+            one.name, class_id, one.shocks, spec.scenarios, spec.scan_factor, markets
+        )
     return contexts
 
 
-def _drafts(spec: PolicySpec, quotes: Quotes, as_of: int) -> list[Draft | None]:
-    contexts = _contexts(spec, quotes, spec.scenarios)
-    group_ids = {asset.name: n for n, asset in enumerate(spec.assets, start=1)}
-    context_of = {
-        asset.name: contexts[asset.class_name] if asset.class_name else None for asset in spec.assets
+def _drafts(
+    spec: PolicySpec, quotes: Quotes, groups: Sequence[NettingGroup], as_of: int
+) -> Iterator[Draft | None]:
+    contexts = _contexts(spec, quotes)
+    places = {
+        asset.name: Place(
+            asset, contexts[asset.class_name] if asset.class_name else None, group.id, slopes_of(group)
+        )
+        for asset, group in zip(spec.assets, groups, strict=True)
     }
-    drafts: list[Draft | None] = [cash()]
-    for asset in spec.assets:
-        context, group_id = context_of[asset.name], group_ids[asset.name]
-        drafts += spot_drafts(spec, asset, context, group_id, quotes)
-        drafts += debt_drafts(asset, context, group_id, quotes)
-    drafts += Claims(spec, quotes, context_of, group_ids).drafts()
+    expires = as_of + spec.lifetime_s
+    yield cash()
+    for place in places.values():
+        yield from spot_drafts(spec, place, quotes)
+        yield from debt_drafts(place, quotes)
+    yield from Claims(spec, quotes, places).drafts()
     for perp in spec.perps:
-        drafts += perp_drafts(perp, contexts[perp.class_name], quotes)
+        yield from perp_drafts(perp, contexts[perp.class_name], quotes)
     for future in spec.futures:
-        drafts += future_drafts(future, contexts[future.class_name], as_of)
+        yield from future_drafts(future, contexts[future.class_name], as_of, expires)
     for option in spec.options:
-        drafts += option_drafts(option, contexts[option.class_name], as_of)
-    return drafts
+        yield from option_drafts(option, contexts[option.class_name], as_of, expires)
 
 
 def _instrument(instrument_id: int, draft: Draft, max_position_usd: int) -> Instrument:
@@ -132,13 +142,14 @@ def build_policy(
         rates,
         zero_stale_collateral,
         spec.stale_debt_margin_e6,
+        as_of,
         demands={asset.price: asset.demand for asset in spec.assets if asset.demand != FREE},
         zeroed={} if zeroed is None else zeroed,
     )
     groups = tuple(netting_group(n, asset, quotes) for n, asset in enumerate(spec.assets, start=1))
     instruments = [
-        _instrument(instrument_id, draft, spec.max_position_usd)
-        for instrument_id, draft in enumerate(_drafts(spec, quotes, as_of), start=1)
+        _instrument(instrument_id, worth_holding(draft, groups, spec, quotes), spec.max_position_usd)
+        for instrument_id, draft in enumerate(_drafts(spec, quotes, groups, as_of), start=1)
         if draft is not None
     ]
     policy = Policy(

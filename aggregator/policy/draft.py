@@ -20,7 +20,11 @@ NO_RISK = (0,) * SCENARIOS
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """Fields as in `Instrument`; `limit_price_e12` is the price that position limits are counted at."""
+    """Fields as in `Instrument`; `limit_price_e12` is the price that position limits are counted at.
+
+    `depegged`: its own market puts it below what it stands for, so its charges may exceed its mark for no fault of the
+    spec.
+    """
 
     symbol: str
     kind: InstrumentKind
@@ -33,16 +37,22 @@ class Draft:
     addon_im: Addon
     addon_mm: Addon
     limit_price_e12: int
+    depegged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ClassContext:
-    """A class of the policy: its id, shocks and scenarios, and its market when its price is fresh."""
+    """A class of the policy, with its shocks, scenarios and scan factor.
 
+    `markets` are at the price of collateral and at that of debts, None without a good price.
+    """
+
+    name: str
     class_id: int
     shocks: ClassShocks
     scenarios: tuple[Scenario, ...]
-    market: Market | None
+    scan_factor: LevelRates
+    markets: tuple[Market, Market] | None
 
 
 def to_e12(usd: float) -> int:

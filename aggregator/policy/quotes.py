@@ -6,7 +6,8 @@ hide it. docs/prices.md has the rules with worked numbers.
 
 PriceError
 |-- MissingQuoteError     there is no quote
-|-- StaleQuoteError       its source says that it values debts only: stale, unsure, deviating, under-reserved, ..
+|-- StaleQuoteError       too old for the policy, or its source says that it values debts only: unsure, deviating, ..
+|-- EarlyQuoteError       it is from after the policy's time
 |-- FewSourcesError       fewer sources agree on it than the spec asks for
 |-- UnreservedError       the spec asks for a proof of reserve, and none was read
 `-- DepegError            it is outside its band, and the spec refuses it there
@@ -23,6 +24,10 @@ from aggregator.model.errors import PolicyError, PriceError
 from aggregator.model.units import PRICE_BOUND, RATE_SCALE
 
 _DIGITS: Final = 12
+MAX_AGE_S: Final = 90_000
+"""25 hours: the age of a quote that does not state its own. A day is the longest heartbeat in common use."""
+CLOCK_SKEW_S: Final = 60
+"""How far a quote's time may lie after the policy's: the clocks of chains and publishers are not the same."""
 
 
 class MissingQuoteError(PriceError):
@@ -30,7 +35,11 @@ class MissingQuoteError(PriceError):
 
 
 class StaleQuoteError(PriceError):
-    """The source says that the quote values debts only."""
+    """The quote is too old for the policy, or its source says that it values debts only."""
+
+
+class EarlyQuoteError(PriceError):
+    """The quote is from after the policy's time."""
 
 
 class FewSourcesError(PriceError):
@@ -50,7 +59,8 @@ class PriceQuote:
     """USD per unit in 1e-12, the Unix time it is from, and whether its source calls it unfit for collateral.
 
     `high_e12` is what debts are valued at where that is above the price; `reason` says why it is unfit, "" for plain
-    age; `sources` is how many agree on it; `reserved` is True when a proof of reserve was read and holds.
+    age; `sources` is how many agree on it; `reserved` is True when a proof of reserve was read and holds. It values
+    collateral up to `max_age_s` after `as_of`.
     """
 
     price_e12: int
@@ -60,6 +70,7 @@ class PriceQuote:
     reason: str = ""
     sources: int = 1
     reserved: bool = False
+    max_age_s: int = MAX_AGE_S
 
     @property
     def debt_e12(self) -> int:
@@ -71,13 +82,23 @@ class PriceQuote:
 class RateQuote:
     """Units of the asset behind one unit of a wrapper in 1e-12 (a share price or staking rate).
 
-    For a pool it is 2 sqrt(x y) per share, x and y its reserves in whole units, and `tokens` are the two symbols.
+    For a pool it is 2 sqrt(x y) per share, x and y its reserves in whole units. `tokens` are the symbols of what the
+    contract itself says that it holds: two of a pool, one of a vault, none of a staked token, which does not say.
+    `high_e12` is the rate of debts where that is above `rate_e12`; `max_age_s` and `reason` are as in `PriceQuote`.
     """
 
     rate_e12: int
     as_of: int
     stale: bool = False
     tokens: tuple[str, ...] = ()
+    high_e12: int = 0
+    max_age_s: int = MAX_AGE_S
+    reason: str = ""
+
+    @property
+    def debt_e12(self) -> int:
+        """The greater of `rate_e12` and `high_e12`."""
+        return max(self.rate_e12, self.high_e12)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +129,9 @@ FREE: Final = Demand()
 
 @dataclass(frozen=True, slots=True)
 class Quotes:
-    """All quotes of one build. `zero_stale`: value collateral without a good quote at zero instead of stopping.
+    """All quotes of one build at the Unix time `as_of`.
 
+    `zero_stale`: value collateral without a good quote at zero instead of stopping.
     `demands` are by the name of the quote. `zeroed` collects, by what counts as zero, why.
     """
 
@@ -117,6 +139,7 @@ class Quotes:
     rates: Mapping[str, RateQuote]
     zero_stale: bool
     stale_debt_margin_e6: int
+    as_of: int
     demands: Mapping[str, Demand] = field(default_factory=dict)
     zeroed: dict[str, str] = field(default_factory=dict)
 
@@ -127,7 +150,7 @@ class Quotes:
                     f"the price of {name} is {price.price_e12}e-12 USD, not above 0; check its feed"
                 )
         for name, rate in self.rates.items():
-            if not 0 < rate.rate_e12 < PRICE_BOUND:
+            if not 0 < rate.rate_e12 <= rate.debt_e12 < PRICE_BOUND:
                 raise PriceError(
                     f"the rate of {name} is {rate.rate_e12}e-12, not above 0; check its contract"
                 )
@@ -143,10 +166,9 @@ class Quotes:
     def _fault(self, name: str, quote: PriceQuote | None) -> PriceError | None:
         """Why the quote may not value collateral, its band aside."""
         demand = self.demands.get(name, FREE)
-        if quote is None or (quote.stale and not quote.reason):
-            return _unfresh("price", name, quote)
-        if quote.stale:
-            return StaleQuoteError(f"the price of {name} is good for debts only: {quote.reason}")
+        unfresh = self._unfresh("price", name, quote)
+        if quote is None or unfresh is not None:
+            return unfresh
         if quote.sources < demand.min_sources:
             return FewSourcesError(
                 f"the price of {name} has {quote.sources} agreeing sources and the spec asks for "
@@ -187,10 +209,10 @@ class Quotes:
     def fresh_rate(self, name: str) -> int | None:
         """The rate in 1e-12, or None as in `fresh_price`."""
         quote = self.rates.get(name)
-        if quote is None or quote.stale:
-            self._refuse(f"the rate of {name}", _unfresh("rate", name, quote))
-            return None
-        return quote.rate_e12
+        fault = self._unfresh("rate", name, quote)
+        if fault is not None:
+            self._refuse(f"the rate of {name}", fault)
+        return None if quote is None or fault is not None else quote.rate_e12
 
     def debt_price(self, name: str) -> int | None:
         """The price a debt is valued at: at least the bottom of its band, raised when it could not value collateral.
@@ -208,21 +230,42 @@ class Quotes:
         return price if fault is None else self.raised(price)
 
     def debt_rate(self, name: str) -> int | None:
-        """The rate a debt in a wrapper is valued at: the last one, raised when it is stale; None without one."""
+        """The rate a debt in a wrapper is valued at: the highest of the chains, raised when unfit; None without one."""
         quote = self.rates.get(name)
-        if quote is None or quote.stale:
-            self._refuse(f"the rate of {name}", _unfresh("rate", name, quote))
+        fault = self._unfresh("rate", name, quote)
+        if fault is not None:
+            self._refuse(f"the rate of {name}", fault)
         if quote is None:
             return None
-        return self.raised(quote.rate_e12) if quote.stale else quote.rate_e12
+        return quote.debt_e12 if fault is None else self.raised(quote.debt_e12)
+
+    def low_rate(self, name: str) -> int:
+        """The lowest rate that was read, also an unfit one; 0 without any."""
+        quote = self.rates.get(name)
+        return 0 if quote is None else quote.rate_e12
+
+    def _unfresh(self, what: str, name: str, quote: PriceQuote | RateQuote | None) -> PriceError | None:
+        """Why a quote's time or its source rules it out."""
+        words = "refresh it, or ask for stale collateral to count as zero"
+        if quote is None:
+            return MissingQuoteError(f"the {what} of {name} is missing; {words}")
+        if quote.stale and quote.reason:
+            return StaleQuoteError(f"the {what} of {name} is good for debts only: {quote.reason}")
+        if quote.stale:
+            return StaleQuoteError(f"the {what} of {name} is stale, from {quote.as_of}; {words}")
+        age = self.as_of - quote.as_of
+        if age > quote.max_age_s:
+            return StaleQuoteError(
+                f"the {what} of {name} is stale, from {quote.as_of}: {age} s before the policy, and "
+                f"{quote.max_age_s} s are allowed; {words}"
+            )
+        if -age > CLOCK_SKEW_S:
+            return EarlyQuoteError(
+                f"the {what} of {name} is from {quote.as_of}, {-age} s after the policy; "
+                "build the policy of a later time"
+            )
+        return None
 
     def raised(self, value: int) -> int:
         """`value` x (1 + the stale debt margin), rounded up."""
         return mul_div_up(value, RATE_SCALE + self.stale_debt_margin_e6, RATE_SCALE)
-
-
-def _unfresh(what: str, name: str, quote: PriceQuote | RateQuote | None) -> PriceError:
-    words = "refresh it, or ask for stale collateral to count as zero"
-    if quote is None:
-        return MissingQuoteError(f"the {what} of {name} is missing; {words}")
-    return StaleQuoteError(f"the {what} of {name} is stale, from {quote.as_of}; {words}")

@@ -20,6 +20,11 @@ class LevelRates:
         return LevelRates(self.im_e6 + other.im_e6, self.mm_e6 + other.mm_e6)
 
 
+def worse(one: LevelRates, other: LevelRates) -> LevelRates:
+    """The higher rate at each level."""
+    return LevelRates(max(one.im_e6, other.im_e6), max(one.mm_e6, other.mm_e6))
+
+
 def parse_levels(table: Table, prefix: str, default: str | None = None) -> LevelRates:
     """The keys `prefix`_im and `prefix`_mm; raises PolicyError when the second is above the first."""
     rates = LevelRates(table.rate_e6(f"{prefix}_im", default), table.rate_e6(f"{prefix}_mm", default))

@@ -16,7 +16,7 @@ from aggregator.model.anchors import ChainId
 from aggregator.model.errors import PolicyError
 from aggregator.model.policy import Acceptance
 from aggregator.model.units import LINES_PER_GROUP, MAX_CLASSES, PRICE_SCALE, QUANTITY_SCALE, RATE_SCALE
-from aggregator.policy.acceptance import ANYTHING, parse_acceptance
+from aggregator.policy.acceptance import ANYTHING, check_range, parse_acceptance
 from aggregator.policy.estimates import (
     Estimates,
     HaircutModel,
@@ -77,7 +77,10 @@ class ClassSpec:
 
 @dataclass(frozen=True, slots=True)
 class AssetSpec:
-    """A token on some chains, its debts, haircut tiers and add-ons."""
+    """A token on some chains, its debts, haircut tiers and add-ons.
+
+    `price` names its own quote; `stands_for`, where given, the quote of what it stands for.
+    """
 
     name: str
     price: str
@@ -91,6 +94,7 @@ class AssetSpec:
     liquidity: LevelRates
     bridges: dict[str, LevelRates]
     demand: Demand = FREE
+    stands_for: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,6 +269,7 @@ def _parse_asset(
         liquidity=parse_levels(table, "liquidity", "0"),
         bridges=bridges,
         demand=parse_demand(table),
+        stands_for=table.text("stands_for") if table.has("stands_for") else None,
     )
 
 
@@ -370,6 +375,7 @@ def _check_references(spec: PolicySpec) -> None:
         raise PolicyError("the spec repeats an asset; keep one [[assets]] entry for each")
     for one in spec.classes:
         one.shocks.check(one.name, spec.scenarios)
+        check_range(spec.acceptance, one.name, one.shocks, spec.scenarios)
 
 
 def parse_spec(text: str, where: str = "policy spec") -> PolicySpec:

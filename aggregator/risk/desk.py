@@ -171,8 +171,10 @@ class Desk:
                 raise InputError(
                     f"there is no rate {name!r}; use one of {', '.join(sorted(rates)) or 'none'}"
                 )
-            moved = div_floor(rates[name].rate_e12 * (RATE_SCALE + move), RATE_SCALE)
-            rates[name] = replace(rates[name], rate_e12=moved)
+            quote = rates[name]
+            moved = div_floor(quote.rate_e12 * (RATE_SCALE + move), RATE_SCALE)
+            high = div_ceil(quote.high_e12 * (RATE_SCALE + move), RATE_SCALE)
+            rates[name] = replace(quote, rate_e12=moved, high_e12=high)
         return rates
 
     def evaluate(self, policy: Policy, level: Level) -> Evaluation:

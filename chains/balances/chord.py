@@ -13,6 +13,7 @@ from __future__ import annotations
 from math import isqrt
 from typing import Final
 
+from aggregator.model.errors import InputError
 from aggregator.model.units import RATE_SCALE
 from chains.balances.concentrated import MAX_SQRT_PRICE, Position, amounts_of
 
@@ -20,18 +21,24 @@ _Q192: Final = 1 << 192
 
 
 def chord_amounts(position: Position, sqrt_price: int, range_e6: int) -> tuple[int, int]:
-    """Base units of token0 and token1, fees included, worth at most the position from price / r to price x r.
+    """Base units of token0 and token1, fees included, worth at most the position while either token falls by the range.
 
-    r is 1 + range. What the amounts at the lower end lost to rounding is taken off the slope, so this holds exactly.
+    So from price x (1 - range) to price / (1 - range), whichever of the two the pool calls token0. What the amounts at
+    the lower end lost to rounding is taken off the slope, so this holds exactly.
 
     Parameters:
         sqrt_price: the root of the outside price, Q64.96.
-        range_e6: in 1e-6, at least 0; 0 gives the amounts at the price itself.
+        range_e6: in 1e-6, at least 0 and below 1; 0 gives the amounts at the price itself.
+
+    Raises:
+        InputError: the range is none of these.
     """
-    square = sqrt_price * sqrt_price
-    low = isqrt(square * RATE_SCALE // (RATE_SCALE + range_e6))
-    high = min(isqrt(square * (RATE_SCALE + range_e6) // RATE_SCALE) + 1, MAX_SQRT_PRICE)
-    if not range_e6 or low == 0 or sqrt_price >= MAX_SQRT_PRICE:
+    if not 0 <= range_e6 < RATE_SCALE:
+        raise InputError(f"the range of a position is {range_e6}e-6; use a share from 0 to below 1")
+    square, left = sqrt_price * sqrt_price, RATE_SCALE - range_e6
+    low = isqrt(square * left // RATE_SCALE)
+    high = min(isqrt(square * RATE_SCALE // left) + 1, MAX_SQRT_PRICE)
+    if not range_e6 or sqrt_price >= MAX_SQRT_PRICE:
         return position.amounts(sqrt_price)
     worth_low, worth_high = (_worth(position, root) for root in (low, high))
     rounded_off = low * low + _Q192

@@ -35,8 +35,8 @@ def at_prices(readings: Iterable[Reading], prices_e12: Mapping[str, int], range_
     Parameters:
         prices_e12: USD of one whole token in 1e-12 by instrument symbol. A position counts for nothing when one of its
             tokens is in no network file or has no price here; a price of zero leaves the fees in the other token.
-        range_e6: how far the price of one token in the other may move, either way, with the amounts still worth no
-            more than the position (chains.balances.chord); 0 counts the amounts at these prices alone.
+        range_e6: by how much either token may fall against the other with the amounts still worth no more than the
+            position (chains.balances.chord); 0 counts the amounts at these prices alone.
 
     Raises:
         ChainError: a position is of no possible form, as a snapshot of strangers can be.

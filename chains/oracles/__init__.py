@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from chains.oracles.combining import MAX_DEVIATION_E6, SourcePrice, combine, in_usd
+from chains.oracles.combining import MAX_DEVIATION_E6, SourcePrice, combine
+from chains.oracles.crossing import merged, price_all
 from chains.oracles.errors import (
     BadAnswerError,
     ConfidenceError,
@@ -19,7 +20,8 @@ from chains.oracles.errors import (
     UnfinishedRoundError,
 )
 from chains.oracles.market import Feeds, Market, read_feeds, read_market
-from chains.oracles.rates import read_rates
+from chains.oracles.moment import Moment
+from chains.oracles.rates import combine_rates, read_rates
 from chains.oracles.source import PriceSource, source_of
 
 __all__ = [
@@ -33,6 +35,7 @@ __all__ = [
     "FeedUnreadableError",
     "Feeds",
     "Market",
+    "Moment",
     "NavMoveError",
     "NoSourceError",
     "PriceSource",
@@ -42,7 +45,9 @@ __all__ = [
     "StalePriceError",
     "UnfinishedRoundError",
     "combine",
-    "in_usd",
+    "combine_rates",
+    "merged",
+    "price_all",
     "read_feeds",
     "read_market",
     "read_rates",

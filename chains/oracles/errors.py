@@ -22,13 +22,15 @@ from dataclasses import dataclass
 from aggregator.fixed import mul_div_down
 from aggregator.model.errors import PriceError
 from aggregator.model.units import PRICE_SCALE
+from aggregator.policy.quotes import MAX_AGE_S
 
 
 @dataclass(frozen=True, slots=True)
 class FeedPrice:
     """An answer of one source: `answer` x 10^-`decimals` quote per base, from Unix time `updated_at`.
 
-    `high` is the answer that a debt is valued at, where that is above `answer`; 0 stands for `answer`.
+    `high` is the answer that a debt is valued at, where that is above `answer`; 0 stands for `answer`. `max_age_s` is
+    the age that its source allows at the cut.
     """
 
     pair: str
@@ -37,6 +39,7 @@ class FeedPrice:
     decimals: int
     updated_at: int
     high: int = 0
+    max_age_s: int = MAX_AGE_S
 
     @property
     def price_e12(self) -> int:

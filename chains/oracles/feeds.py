@@ -21,6 +21,7 @@ from chains.oracles.errors import (
     StalePriceError,
     UnfinishedRoundError,
 )
+from chains.oracles.moment import Moment
 from chains.rpc import clean_text
 from chains.rpc.abi import encode_call
 
@@ -47,7 +48,7 @@ class ChainlinkSource:
         """Nothing."""
         return []
 
-    def price(self, outcomes: Sequence[Outcome], block_time: int) -> FeedPrice:
+    def price(self, outcomes: Sequence[Outcome], at: Moment) -> FeedPrice:
         """The finished round's answer.
 
         Raises:
@@ -80,9 +81,16 @@ class ChainlinkSource:
                 f"the feed {source} carries its answer over from round {answered_in} into {round_id}; "
                 "wait for a new one"
             )
-        price = FeedPrice(feed.pair, source, answer, feed.decimals, updated_at)
-        check_answer(price, block_time)
-        check_age(price, block_time, feed.heartbeat_s, UPDATE_DELAY_S)
+        price = FeedPrice(
+            feed.pair,
+            source,
+            answer,
+            feed.decimals,
+            updated_at,
+            max_age_s=feed.heartbeat_s + UPDATE_DELAY_S + at.forgiven_s,
+        )
+        check_answer(price, at.block_time)
+        check_age(price, at, feed.heartbeat_s)
         return price
 
 
@@ -107,12 +115,13 @@ def check_answer(price: FeedPrice, block_time: int, ahead_s: int = 0) -> None:
         )
 
 
-def check_age(price: FeedPrice, block_time: int, heartbeat_s: int, delay_s: int = 0) -> None:
-    """Return when the price is at most `heartbeat_s` and `delay_s` old at the block; raises StalePriceError."""
-    age = block_time - price.updated_at
-    if age > heartbeat_s + delay_s:
+def check_age(price: FeedPrice, at: Moment, heartbeat_s: int) -> None:
+    """Return when the price is at most `price.max_age_s` old at the cut; raises StalePriceError."""
+    age = at.cut - price.updated_at
+    if age > price.max_age_s:
         raise StalePriceError(
-            f"the feed {price.source} is stale: its price is {age} s old and its heartbeat is {heartbeat_s} s; "
+            f"the feed {price.source} is stale: its price is {age} s old at the cut and {price.max_age_s} s are "
+            f"allowed, with a heartbeat of {heartbeat_s} s and {at.forgiven_s} s for finality (finality_lag_s); "
             "use another source",
             price,
         )
@@ -123,13 +132,21 @@ def sequencer_call(sequencer: Sequencer) -> Call:
     return Call(bytes.fromhex(sequencer.address[2:]), encode_call("latestRoundData()"))
 
 
-def check_sequencer(network: Network, sequencer: Sequencer, round_: Outcome, block_time: int) -> None:
+def check_sequencer(network: Network, sequencer: Sequencer, round_: Outcome, at: Moment) -> None:
     """Return when the roll-up's sequencer is up for longer than the grace period.
+
+    A feed that was read in a block of long ago says nothing about the cut: a roll-up that makes no blocks cannot write
+    into its own uptime feed either, so a lag that finality does not explain counts as down.
 
     Raises:
         SequencerError: it is down, came back too recently, or its feed cannot be read.
     """
     name = f"the sequencer of {network.name}"
+    if at.is_late:
+        raise SequencerError(
+            f"{name} counts as down: its last {network.finality} block is {at.lag_s} s before the cut and "
+            f"finality_lag_s allows {at.finality_lag_s} s; no price of it is used until it is back"
+        )
     try:
         values = round_.decode(_ROUND, "latestRoundData")
     except ChainError as error:
@@ -141,7 +158,7 @@ def check_sequencer(network: Network, sequencer: Sequencer, round_: Outcome, blo
         raise SequencerError(f"{name} has an uptime feed that is not initialised; no price of it is used")
     if answer != _SEQUENCER_UP:
         raise SequencerError(f"{name} is down since {started_at}; no price of it is used until it is back")
-    up_s = block_time - started_at
+    up_s = at.block_time - started_at
     if up_s <= sequencer.grace_s:
         raise SequencerError(
             f"{name} is up for {up_s} s and prices are used after {sequencer.grace_s} s; try again then"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from aggregator.model.anchors import BlockAnchor
 from aggregator.model.errors import ChainError, ConfigError, PriceError
@@ -13,10 +13,12 @@ from aggregator.policy.quotes import PriceQuote, RateQuote
 from chains.anchors import Anchored, take_anchor
 from chains.multicall import multicall
 from chains.networks import Network
-from chains.oracles.combining import MAX_DEVIATION_E6, Answer, SourcePrice, combine, in_usd
+from chains.oracles.combining import MAX_DEVIATION_E6
+from chains.oracles.crossing import Answer, merged, price_all
 from chains.oracles.errors import DebtOnlyError, FeedPrice, ReserveError, SequencerError
 from chains.oracles.feeds import check_sequencer, sequencer_call
-from chains.oracles.rates import RATED_KINDS, read_rates
+from chains.oracles.moment import Moment
+from chains.oracles.rates import RATED_KINDS, combine_rates, read_rates
 from chains.oracles.reserves import CALLS_PER_PROOF, check_reserve, reserve_calls
 from chains.oracles.source import source_of
 from chains.rpc import Chain
@@ -34,14 +36,18 @@ class Market:
 
 @dataclass(frozen=True, slots=True)
 class Feeds:
-    """What one chain's sources say: the answers by pair, and by token the verdict on its proof of reserve."""
+    """What one chain's sources say: the answers by pair, and by token the verdict on its proof of reserve.
+
+    `down` is why nothing that was read there speaks for the cut, None while the chain runs.
+    """
 
     answers: Mapping[str, list[Answer]]
     reserves: Mapping[str, ReserveError | None]
+    down: SequencerError | None = None
 
 
-async def read_feeds(chain: Chain, anchored: Anchored, network: Network) -> Feeds:
-    """Each source and each proof of reserve of `network` at the anchored block.
+async def read_feeds(chain: Chain, anchored: Anchored, network: Network, *, cut: int) -> Feeds:
+    """Each source and each proof of reserve of `network` at the anchored block, for the cut (Unix seconds).
 
     While the chain's sequencer is down, or back for too short a time, every price is good for debts only, and no proof
     of reserve holds.
@@ -57,18 +63,18 @@ async def read_feeds(chain: Chain, anchored: Anchored, network: Network) -> Feed
     more = [source.follow_up(found) for source, found in zip(sources, first, strict=True)]
     extra = [call for group in more for call in group]
     followed = iter(await multicall(chain, anchored.ref, extra) if extra else [])
-    time = anchored.anchor.timestamp
+    at = Moment(anchored.anchor.timestamp, cut, network.finality_lag_s)
     down: SequencerError | None = None
     if network.sequencer is not None:
         try:
-            check_sequencer(network, network.sequencer, next(outcomes), time)
+            check_sequencer(network, network.sequencer, next(outcomes), at)
         except SequencerError as error:
             down = error
     answers: dict[str, list[Answer]] = {}
     for source, found, group in zip(sources, first, more, strict=True):
         answer: Answer
         try:
-            answer = source.price([*found, *(next(followed) for _ in group)], time)
+            answer = source.price([*found, *(next(followed) for _ in group)], at)
         except PriceError as error:
             answer = error
         answers.setdefault(source.pair, []).append(answer if down is None else _while_down(answer, down))
@@ -76,10 +82,10 @@ async def read_feeds(chain: Chain, anchored: Anchored, network: Network) -> Feed
     for proof, found in zip(network.reserve_proofs, covered, strict=True):
         reserves[proof.symbol] = None if down is None else ReserveError(str(down))
         try:
-            check_reserve(network, proof, found, time)
+            check_reserve(network, proof, found, at)
         except ReserveError as error:
             reserves[proof.symbol] = error
-    return Feeds(answers, reserves)
+    return Feeds(answers, reserves, down)
 
 
 def _while_down(answer: Answer, down: SequencerError) -> Answer:
@@ -97,38 +103,24 @@ async def read_market(
 ) -> Market:
     """Prices by symbol and rates by wrapper over all `networks` that have sources or wrappers, at the cut.
 
-    A rate read on several chains is the lowest of them. A token with a proof of reserve is priced for debts only when
-    one of its proofs does not hold. What cannot be used is in `problems`, never in the quotes.
+    A token with a proof of reserve is priced for debts only when one of its proofs does not hold. What cannot be used
+    is in `problems`, never in the quotes.
     """
     asked = [
         n for n in networks if n.feeds or n.reserve_proofs or any(t.kind in RATED_KINDS for t in n.tokens)
     ]
     results = await asyncio.gather(*(_read_chain(network, cut, env) for network in asked))
-    sources: dict[str, list[SourcePrice]] = {}
-    rates: dict[str, RateQuote] = {}
     proofs: dict[str, list[ReserveError | None]] = {}
-    problems: list[PriceError] = []
+    problems: list[PriceError] = [problem for result in results for problem in result.problems]
     for network, result in zip(asked, results, strict=True):
-        problems += result.problems
-        for source in result.prices:
-            sources.setdefault(source.symbol, []).append(source)
-        for symbol, rate in result.rates.items():
-            rates[symbol] = min(rates.get(symbol, rate), rate, key=lambda r: r.rate_e12)
         for proof in network.reserve_proofs:
             silent = ReserveError(f"the reserve of {network.instrument(proof.symbol)} was not read")
-            proofs.setdefault(proof.symbol, []).append(result.reserves.get(proof.symbol, silent))
-    prices: dict[str, PriceQuote] = {}
-    for symbol, found in sorted(sources.items()):
-        quote, more = combine(symbol, found, max_deviation_e6)
-        problems += more
-        prices[symbol] = quote
-    for symbol, verdicts in sorted(proofs.items()):
-        bad = [verdict for verdict in verdicts if verdict is not None]
-        problems += bad
-        if symbol in prices:
-            prices[symbol] = _with_reserve(prices[symbol], bad)
+            proofs.setdefault(proof.symbol, []).append(result.feeds.reserves.get(proof.symbol, silent))
+    prices, unused = price_all(merged([r.feeds.answers for r in results]), proofs, max_deviation_e6)
+    rates, contradictions = combine_rates([r.rates for r in results])
+    bad = [verdict for _, verdicts in sorted(proofs.items()) for verdict in verdicts if verdict is not None]
     anchors = tuple(r.anchor for r in results if r.anchor is not None)
-    return Market(prices, rates, _once(problems), anchors)
+    return Market(prices, rates, _once([*problems, *unused, *bad, *contradictions]), anchors)
 
 
 def _once(problems: Sequence[PriceError]) -> tuple[PriceError, ...]:
@@ -136,35 +128,27 @@ def _once(problems: Sequence[PriceError]) -> tuple[PriceError, ...]:
     return tuple({str(problem): problem for problem in reversed(problems)}.values())[::-1]
 
 
-def _with_reserve(quote: PriceQuote, bad: Sequence[ReserveError]) -> PriceQuote:
-    if not bad:
-        return replace(quote, reserved=True)
-    return replace(quote, stale=True, reason=str(bad[0]))
-
-
 @dataclass(frozen=True, slots=True)
 class _ChainMarket:
     anchor: BlockAnchor | None
-    prices: Sequence[SourcePrice]
+    feeds: Feeds
     rates: Mapping[str, RateQuote]
-    reserves: Mapping[str, ReserveError | None]
     problems: Sequence[PriceError]
 
 
 async def _read_chain(network: Network, cut: int, env: Mapping[str, str]) -> _ChainMarket:
-    """One chain's prices and rates within its deadline; a chain that fails is one problem."""
+    """One chain's answers and rates within its deadline; a chain that fails is one problem."""
     try:
         async with asyncio.timeout(network.deadline_s), network.connect(env) as chain:
             anchored = await take_anchor(
                 chain, cut=cut, finality=network.finality, max_lag_s=network.max_lag_s
             )
-            rates, problems = await read_rates(chain, anchored, network)
-            feeds = await read_feeds(chain, anchored, network)
-            prices, more = in_usd(feeds.answers)
-            return _ChainMarket(anchored.anchor, prices, rates, feeds.reserves, [*problems, *more])
+            feeds = await read_feeds(chain, anchored, network, cut=cut)
+            rates, problems = await read_rates(chain, anchored, network, cut=cut, down=feeds.down)
+            return _ChainMarket(anchored.anchor, feeds, rates, problems)
     except TimeoutError:
         reason = f"not read within {network.deadline_s} s"
     except (ChainError, ConfigError) as error:
         reason = str(error)
     problem = PriceError(f"no price and no rate of {network.name} is used: {reason}")
-    return _ChainMarket(None, (), {}, {}, [problem])
+    return _ChainMarket(None, Feeds({}, {}), {}, [problem])

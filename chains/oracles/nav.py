@@ -13,6 +13,7 @@ from chains.network_feeds import PRICE_DECIMALS, FixedPrice, NavFeed
 from chains.networks import Network
 from chains.oracles.errors import FeedPrice, NavMoveError
 from chains.oracles.feeds import ChainlinkSource, check_age, check_answer
+from chains.oracles.moment import Moment
 from chains.rpc.abi import encode_call
 
 _ROUND: Final = ("uint80", "int256", "uint256", "uint256", "uint80")
@@ -37,14 +38,14 @@ class NavSource(ChainlinkSource):
         data = encode_call("getRoundData(uint80)", round_id - 1)
         return [Call(bytes.fromhex(self._nav.feed.address[2:]), data)]
 
-    def price(self, outcomes: Sequence[Outcome], block_time: int) -> FeedPrice:
+    def price(self, outcomes: Sequence[Outcome], at: Moment) -> FeedPrice:
         """The value of the last round.
 
         Raises:
             NavMoveError: it lies too far from the round before, or that one cannot be read.
             PriceError: as for any feed.
         """
-        price = super().price(outcomes[:_OWN_CALLS], block_time)
+        price = super().price(outcomes[:_OWN_CALLS], at)
         try:
             values = outcomes[_OWN_CALLS].decode(_ROUND, "getRoundData")
         except ChainError as error:
@@ -79,10 +80,17 @@ class FixedSource:
         """Nothing."""
         return []
 
-    def price(self, outcomes: Sequence[Outcome], block_time: int) -> FeedPrice:
+    def price(self, outcomes: Sequence[Outcome], at: Moment) -> FeedPrice:
         """The stated price; raises StalePriceError when it is too old and BadAnswerError when from the future."""
         fixed = self._fixed
-        price = FeedPrice(fixed.pair, self.name, fixed.price_e12, PRICE_DECIMALS, fixed.as_of)
-        check_answer(price, block_time)
-        check_age(price, block_time, fixed.heartbeat_s)
+        price = FeedPrice(
+            fixed.pair,
+            self.name,
+            fixed.price_e12,
+            PRICE_DECIMALS,
+            fixed.as_of,
+            max_age_s=fixed.heartbeat_s + at.forgiven_s,
+        )
+        check_answer(price, at.block_time)
+        check_age(price, at, fixed.heartbeat_s)
         return price

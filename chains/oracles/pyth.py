@@ -6,6 +6,7 @@ Source: Pyth Network documentation, "Best Practices" and the Solidity SDK (IPyth
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from aggregator.model.errors import ChainError
@@ -15,6 +16,7 @@ from chains.network_feeds import PythFeed
 from chains.networks import Network
 from chains.oracles.errors import BadAnswerError, ConfidenceError, FeedPrice, FeedUnreadableError
 from chains.oracles.feeds import check_age, check_answer
+from chains.oracles.moment import Moment
 from chains.rpc.abi import encode_call
 
 AHEAD_S: Final = 60
@@ -40,12 +42,12 @@ class PythSource:
         """Nothing."""
         return []
 
-    def price(self, outcomes: Sequence[Outcome], block_time: int) -> FeedPrice:
-        """Price x 10^exponent; debts are valued at price + confidence.
+    def price(self, outcomes: Sequence[Outcome], at: Moment) -> FeedPrice:
+        """Collateral at (price - confidence) x 10^exponent, debts at (price + confidence) x 10^exponent.
 
         Raises:
             StalePriceError: the publish time is too old.
-            ConfidenceError: the interval, either way, is wider than the share of the price allowed.
+            ConfidenceError: the interval, either way, is wider than the share of the price allowed, or reaches zero.
             PriceError: it cannot be used at all.
         """
         feed = self._feed
@@ -66,13 +68,15 @@ class PythSource:
             max(-exponent, 0),
             published,
             high=(answer + confidence) * scale,
+            max_age_s=feed.heartbeat_s + at.forgiven_s,
         )
-        check_answer(price, block_time, AHEAD_S)
-        check_age(price, block_time, feed.heartbeat_s)
-        if confidence * RATE_SCALE > feed.max_confidence_e6 * answer:
+        check_answer(price, at.block_time, AHEAD_S)
+        check_age(price, at, feed.heartbeat_s)
+        low = replace(price, answer=(answer - confidence) * scale)
+        if confidence * RATE_SCALE > feed.max_confidence_e6 * answer or low.price_e12 <= 0:
             raise ConfidenceError(
                 f"the feed {self.name} is unsure: its confidence interval is {answer} +- {confidence}, wider than "
                 f"{feed.max_confidence_e6}e-6 of the price; use another source",
                 price,
             )
-        return price
+        return low

@@ -14,6 +14,7 @@ from chains.network_feeds import FixedPrice, NavFeed, PriceFeed, PythFeed
 from chains.networks import Feed, Network
 from chains.oracles.errors import FeedPrice
 from chains.oracles.feeds import ChainlinkSource
+from chains.oracles.moment import Moment
 from chains.oracles.nav import FixedSource, NavSource
 from chains.oracles.pyth import PythSource
 
@@ -30,8 +31,8 @@ class PriceSource(Protocol):
     def follow_up(self, outcomes: Sequence[Outcome]) -> list[Call]:
         """What is read in addition, known only from the outcomes of `calls`."""
 
-    def price(self, outcomes: Sequence[Outcome], block_time: int) -> FeedPrice:
-        """The price from the outcomes of both, at a block with timestamp `block_time`.
+    def price(self, outcomes: Sequence[Outcome], at: Moment) -> FeedPrice:
+        """The price from the outcomes of both, read at `at`.
 
         Raises:
             DebtOnlyError: it may value debts and no collateral.

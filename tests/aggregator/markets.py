@@ -25,6 +25,11 @@ PRICES_E12: Mapping[str, int] = {
     "USDT": E12,
     "DAI": E12,
     "POL": E12 // 2,
+    "WBTC": 60_000 * E12,
+    "cbBTC": 60_000 * E12,
+    "stETH": 3000 * E12,
+    "wstETH": 3704 * E12,
+    "cbETH": 3300 * E12,
 }
 RATES_E12: Mapping[str, int] = {
     "wstETH": 1_234_567_890_123,
@@ -32,6 +37,8 @@ RATES_E12: Mapping[str, int] = {
     "sUSDC": 1_050_000_000_000,
     "sDAI": 1_150_000_000_000,
 }
+VAULTS: Mapping[str, tuple[str, ...]] = {"sUSDC": ("USDC",), "sDAI": ("DAI",)}
+"""What a vault says that it holds."""
 
 
 def prices(**changes: PriceQuote | None) -> dict[str, PriceQuote]:
@@ -42,7 +49,9 @@ def prices(**changes: PriceQuote | None) -> dict[str, PriceQuote]:
 
 def rates(**changes: RateQuote | None) -> dict[str, RateQuote]:
     """All rates fresh, changed or (None) removed by name."""
-    quotes: dict[str, RateQuote | None] = {n: RateQuote(r, AS_OF) for n, r in RATES_E12.items()}
+    quotes: dict[str, RateQuote | None] = {
+        n: RateQuote(r, AS_OF, tokens=VAULTS.get(n, ())) for n, r in RATES_E12.items()
+    }
     return {name: quote for name, quote in {**quotes, **changes}.items() if quote is not None}
 
 

@@ -209,6 +209,20 @@ def test_reported_positions_need_no_anchor_and_may_be_short() -> None:
     assert snapshot(readings=[short]).positions == {"ETH-PERP": -5 * 10**8}
 
 
+@pytest.mark.parametrize("kind", ["venue", "debt", "ledger", "erc20"])
+def test_a_token_is_never_negative_whoever_says_so(kind: str) -> None:
+    """A policy values a token that is held at nothing while its price is stale, which would erase what is owed."""
+    owed = reading(
+        1, kind=kind, token="venue", raw=-5 * 10**18, quantity_e8=-5 * 10**8,
+        trust=Trust.REPORTED, method=Method.REPORTED,
+    )  # fmt: skip
+    symbol, _, chain = owed.instrument.partition("@")
+    with pytest.raises(FormatError, match="is a token that is held"):
+        snapshot(readings=[owed])
+    debt = replace(owed, instrument=f"{symbol}-DEBT@{chain}")
+    assert snapshot(readings=[debt]).positions == {f"{symbol}-DEBT@{chain}": -5 * 10**8}
+
+
 def test_anchors_hash_is_keccak_of_the_canonical_list() -> None:
     """The order of reading does not matter; every field does."""
     anchors = [anchor(8453), anchor(1)]

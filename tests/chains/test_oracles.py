@@ -7,8 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from aggregator.model.anchors import Finality
 from aggregator.model.errors import PriceError
@@ -21,13 +19,9 @@ from chains.oracles import (
     FeedMismatchError,
     FeedPrice,
     FeedUnreadableError,
-    NoSourceError,
     SequencerError,
-    SourcePrice,
     StalePriceError,
     UnfinishedRoundError,
-    combine,
-    in_usd,
     read_feeds,
     read_market,
 )
@@ -48,7 +42,7 @@ async def now(net: Devnet) -> int:
 async def feeds_of(described: Network) -> dict[str, FeedPrice | PriceError]:
     async with described.connect({}) as chain:
         anchored = await take_anchor(chain, cut=int(time.time()) + 5, finality=Finality.LATEST)
-        found = await read_feeds(chain, anchored, described)
+        found = await read_feeds(chain, anchored, described, cut=anchored.anchor.timestamp)
         return {pair: answer for pair, (answer,) in found.answers.items()}
 
 
@@ -140,7 +134,8 @@ async def test_prices_are_read_at_the_anchored_block(net: Devnet) -> None:
     async with described.connect({}) as chain:
         anchored = await take_anchor(chain, cut=int(time.time()) + 5, finality=Finality.LATEST)
         await deployed.send("setAnswer", 200)
-        (price,) = (await read_feeds(chain, anchored, described)).answers["ETH/USD"]
+        found = await read_feeds(chain, anchored, described, cut=anchored.anchor.timestamp)
+        (price,) = found.answers["ETH/USD"]
     assert isinstance(price, FeedPrice)
     assert price.answer == 100
 
@@ -222,77 +217,24 @@ async def test_rates_come_from_the_contracts(net: Devnet) -> None:
     assert "the rate of N@eip155:101 cannot be used" in str(market.problems[1])
 
 
-def price(pair: str, answer: int, decimals: int = 8, at: int = 100) -> FeedPrice:
-    return FeedPrice(pair, pair, answer, decimals, at)
-
-
-def test_a_pair_in_another_currency_goes_through_its_usd_price() -> None:
-    """wstETH/ETH x ETH/USD, floored once (for debts raised once), as old as the older leg, as stale as the staler."""
-    feeds: dict[str, list[FeedPrice | PriceError]] = {
-        "ETH/USD": [price("ETH/USD", 3_000_00000001, at=90)],
-        "wstETH/ETH": [price("wstETH/ETH", 1_199_999_999_999_999_999, 18)],
-    }
-    found, problems = in_usd(feeds)
-    assert not problems
-    assert found[1] == SourcePrice(
-        "wstETH", "wstETH/ETH x ETH/USD", 3_600_000_000_011_999, 90, high_e12=3_600_000_000_012_000
+@pytest.mark.anvil
+async def test_a_roll_up_far_behind_the_cut_values_no_collateral(net: Devnet) -> None:
+    """The last block is some 120 s before the cut: with 60 s for finality its price and its rate are for debts only."""
+    deployed = await net.deploy("TestPriceFeed", "ETH / USD", 8, 3_000_00000000)
+    uptime = await net.deploy("TestPriceFeed", "sequencer", 0, 0)
+    await uptime.send("setRound", 3, 0, await now(net) - 5000, await now(net), 3)
+    staked = await net.deploy("TestStakedToken", "S", "S", 18, 1_200_000_000_000_000_001)
+    described = network(
+        net,
+        token(staked, "S", 18, "staked", rate="rate()"),
+        feeds=(feed(deployed, "ETH"),),
+        sequencer=Sequencer(uptime.address, grace_s=0),
     )
-    feeds["ETH/USD"] = [StalePriceError("old", price("ETH/USD", 3_000_00000000))]
-    found, problems = in_usd(feeds)
-    assert [s.reason for s in found] == ["old", "old"]
-    assert [str(p) for p in problems] == ["old"]
-    for broken in ({"wstETH/ETH": feeds["wstETH/ETH"]}, feeds | {"ETH/USD": [PriceError("broken")]}):
-        found, problems = in_usd(broken)
-        assert not found
-        assert any("wstETH/ETH cannot be turned into USD" in str(p) for p in problems)
-
-
-def test_of_several_sources_of_the_other_currency_the_middle_counts() -> None:
-    """Three prices of ETH on one chain, one of them stale: the lower middle of the good two."""
-    feeds: dict[str, list[FeedPrice | PriceError]] = {
-        "ETH/USD": [
-            price("b", 3_010_00000000),
-            StalePriceError("old", price("c", 9_000_00000000)),
-            price("a", 3_000_00000000),
-        ],
-        "wstETH/ETH": [price("wstETH/ETH", 2 * 10**18, 18)],
-    }
-    assert in_usd(feeds)[0][-1].price_e12 == 6_000 * 10**12
-
-
-@given(st.lists(st.integers(10**12, 10**12 + 10**10), min_size=1, max_size=6))
-def test_the_median_is_one_of_the_sources(prices: list[int]) -> None:
-    """Of an even number the lower middle values collateral and the upper one debts."""
-    quote, problems = combine("X", [SourcePrice("X", str(n), p, n) for n, p in enumerate(prices)])
-    ranked = sorted(prices)
-    assert not problems
-    assert quote.price_e12 == ranked[(len(ranked) - 1) // 2]
-    assert quote.debt_e12 == ranked[len(ranked) // 2]
-    assert (quote.as_of, quote.stale, quote.sources) == (0, False, len(prices))
-
-
-def test_an_outlier_is_left_out_while_most_agree() -> None:
-    """Two of three agree: the third is named and not counted. Two that disagree: neither is used."""
-    near, also, far = (SourcePrice("X", name, p, 50) for name, p in (("a", 100), ("b", 101), ("c", 200)))
-    quote, problems = combine("X", [near, far, also])
-    assert (quote.price_e12, quote.debt_e12, quote.sources, quote.stale) == (100, 101, 2, False)
-    assert [type(p) for p in problems] == [DeviationError]
-    assert "from c is 200e-12" in str(problems[0])
-    quote, problems = combine("X", [near, far])
-    assert (quote.stale, quote.debt_e12) == (True, 200)
-    assert quote.reason == str(problems[0])
-    assert "deviate by 1000000e-6" in quote.reason
-
-
-def test_a_stale_source_never_speaks_beside_a_fresh_one() -> None:
-    fresh, old, older = (
-        SourcePrice("X", "a", 100, 50),
-        SourcePrice("X", "b", 900, 40, "old"),
-        SourcePrice("X", "c", 800, 30, "older"),
-    )
-    quote, problems = combine("X", [old, fresh, older])
-    assert (quote.price_e12, quote.as_of, quote.stale, problems) == (100, 50, False, [])
-    quote, _ = combine("X", [older, old])
-    assert (quote.price_e12, quote.as_of, quote.stale, quote.reason) == (900, 40, True, "old")
-    with pytest.raises(NoSourceError, match="no price of X"):
-        combine("X", [])
+    cut = await now(net) + 120
+    market = await read_market([described], cut=cut, env={})
+    assert (market.prices["ETH"].stale, market.rates["S"].stale) == (False, False)
+    assert (market.rates["S"].rate_e12, market.rates["S"].debt_e12) == (1_200_000_000_000, 1_200_000_000_001)
+    market = await read_market([replace(described, finality_lag_s=60)], cut=cut, env={})
+    assert (market.prices["ETH"].stale, market.rates["S"].stale) == (True, True)
+    assert market.prices["ETH"].reason == market.rates["S"].reason
+    assert "finality_lag_s allows 60 s" in market.rates["S"].reason

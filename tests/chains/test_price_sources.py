@@ -17,7 +17,7 @@ from aggregator.policy.spec import parse_spec
 from chains.anchors import take_anchor
 from chains.balances.uniswap import PairState, fair_share_price_e12
 from chains.devnet import Devnet
-from chains.network_feeds import FixedPrice, NavFeed, PythFeed, ReserveProof
+from chains.network_feeds import DEFAULT_FINALITY_LAG_S, FixedPrice, NavFeed, PythFeed, ReserveProof
 from chains.networks import Feed, Network, Sequencer, parse_network
 from chains.oracles import (
     BadAnswerError,
@@ -49,7 +49,8 @@ async def only(described: Network) -> FeedPrice | PriceError:
     """What the only source of the network says."""
     async with described.connect({}) as chain:
         anchored = await take_anchor(chain, cut=int(time.time()) + 5, finality=Finality.LATEST)
-        ((answer,),) = (await read_feeds(chain, anchored, described)).answers.values()
+        found = await read_feeds(chain, anchored, described, cut=anchored.anchor.timestamp)
+        ((answer,),) = found.answers.values()
         return answer
 
 
@@ -72,7 +73,8 @@ async def test_chainlinks_own_aggregator_behind_its_proxy(net: Devnet) -> None:
     await net.mine()
     async with described.connect({}) as chain:
         anchored = await take_anchor(chain, cut=await now(net), finality=Finality.LATEST)
-        ((stale,),) = (await read_feeds(chain, anchored, described)).answers.values()
+        found = await read_feeds(chain, anchored, described, cut=anchored.anchor.timestamp)
+        ((stale,),) = found.answers.values()
     assert isinstance(stale, StalePriceError)
     assert stale.last is not None
     assert stale.last.price_e12 == 3_000_123456780000
@@ -80,7 +82,7 @@ async def test_chainlinks_own_aggregator_behind_its_proxy(net: Devnet) -> None:
 
 @pytest.mark.anvil
 async def test_a_pyth_price_its_confidence_and_its_publish_time(net: Devnet) -> None:
-    """3,000 +- 3 x 10^-8 scaled: collateral at the price, debts at price + confidence; each bound at its edge."""
+    """3,000 +- 3 x 10^-8 scaled: collateral at 2,997, debts at 3,003; each bound at its edge."""
     contract = await pyth(net)
     feed = PythFeed("ETH", "USD", contract.address, "0x" + PRICE_ID.hex(), 60, 1_000)
     described = network(net, feeds=(feed,))
@@ -91,7 +93,8 @@ async def test_a_pyth_price_its_confidence_and_its_publish_time(net: Devnet) -> 
     at = await now(net) - 40
     await push(contract, 3_000_00000000, 3_00000000, -8, at)
     quote = (await market_of(described)).prices["ETH"]
-    assert quote == PriceQuote(3_000 * E12, at, high_e12=3_003 * E12)
+    assert replace(quote, max_age_s=60) == PriceQuote(2_997 * E12, at, high_e12=3_003 * E12, max_age_s=60)
+    assert 60 <= quote.max_age_s <= 60 + DEFAULT_FINALITY_LAG_S
 
     await push(contract, 3_000_00000000, 3_00000001, -8, at + 1)
     wide = await only(described)
@@ -133,7 +136,8 @@ async def test_a_pyth_price_is_stale_after_its_heartbeat(net: Devnet) -> None:
         await net.mine()
         async with described.connect({}) as chain:
             anchored = await take_anchor(chain, cut=at + age, finality=Finality.LATEST)
-            ((answer,),) = (await read_feeds(chain, anchored, described)).answers.values()
+            found = await read_feeds(chain, anchored, described, cut=at + age)
+            ((answer,),) = found.answers.values()
         assert isinstance(answer, StalePriceError) is stale
 
 
@@ -155,9 +159,9 @@ async def test_pyth_and_chainlink_stand_behind_one_price(net: Devnet) -> None:
         2,
         False,
     )
-    await push(contract, 3_061, 1, 0, at + 1)
+    await push(contract, 3_062, 1, 0, at + 1)
     quote = (await market_of(network(net, feeds=feeds))).prices["ETH"]
-    assert (quote.stale, quote.debt_e12) == (True, 3_062 * E12)
+    assert (quote.stale, quote.debt_e12) == (True, 3_063 * E12)
 
 
 @pytest.mark.anvil
@@ -181,9 +185,9 @@ async def test_a_nav_may_move_no_further_than_its_bound(net: Devnet) -> None:
     fresh = await next_phase(net, feed, "TBILL / USD", 8, 91000000)
     assert isinstance(await only(described), NavMoveError)
     await fresh.answer(91000000)
-    assert (await market_of(described)).prices["TBILL"] == PriceQuote(
-        910_000_000_000, (await market_of(described)).prices["TBILL"].as_of, high_e12=910_000_000_000
-    )
+    quote = (await market_of(described)).prices["TBILL"]
+    assert (quote.price_e12, quote.debt_e12, quote.stale) == (910_000_000_000, 910_000_000_000, False)
+    assert quote.max_age_s >= 7 * DAY_S
 
 
 @pytest.mark.anvil
@@ -281,8 +285,12 @@ async def test_a_vault_that_says_too_much_has_no_rate(net: Devnet) -> None:
     await coin.send("mint", funder, 10**9)
     await coin.send("approve", vault, 10**9)
     await vault.send("deposit", 10**9, funder)
-    described = network(net, token(vault, "V", 6, "erc4626"))
-    assert (await market_of(described)).rates["V"].rate_e12 == E12
+    described = network(net, token(vault, "V", 6, "erc4626"), token(coin, "C", 6))
+    rate = (await market_of(described)).rates["V"]
+    assert (rate.rate_e12, rate.debt_e12, rate.tokens) == (E12, E12, ("C",))
+    stranger = await market_of(network(net, token(vault, "V", 6, "erc4626")))
+    assert not stranger.rates
+    assert "which the network file does not list" in str(stranger.problems[0])
     for inflation, words in ((10**18 + 10**13, "more than its part of the 1000000000"), (0, "it is 0e-12")):
         await vault.send("inflate", inflation)
         market = await market_of(described)
@@ -309,7 +317,7 @@ async def test_a_stale_reserve_holds_nothing(net: Devnet) -> None:
 
 @pytest.mark.anvil
 async def test_a_sequencer_that_is_down_takes_every_kind_of_source_with_it(net: Devnet) -> None:
-    """Prices stay for debts, with the newest last price; a reserve read meanwhile proves nothing."""
+    """Prices stay for debts, with the highest last price; a reserve read meanwhile proves nothing."""
     fund = await net.deploy("TestToken", "TBILL", "TBILL", 6)
     feed = await net.deploy("TestPriceFeed", "TBILL / USD", 8, 1_00000000)
     backing = await net.deploy("TestPriceFeed", "TBILL PoR", 8, 10**16)
@@ -326,7 +334,7 @@ async def test_a_sequencer_that_is_down_takes_every_kind_of_source_with_it(net: 
     )
     market = await market_of(described)
     quote = market.prices["TBILL"]
-    assert (quote.stale, quote.reserved, quote.debt_e12) == (True, False, E12)
+    assert (quote.stale, quote.reserved, quote.debt_e12) == (True, False, 2 * E12)
     assert all("is down since" in str(problem) for problem in market.problems)
 
 
