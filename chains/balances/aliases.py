@@ -12,9 +12,11 @@ so.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Final, TypeVar
 
 from eth_utils.crypto import keccak
 
@@ -30,6 +32,7 @@ from chains.rpc.abi import encode_call
 from chains.rpc.values import encode_data, encode_quantity
 
 _NUMBER_BITS: Final = 88
+T = TypeVar("T")
 MAX_SHARED_WORDS: Final = 64
 """Words that several tokens read and that are tried; more than their own balances have no reason to be shared."""
 
@@ -78,21 +81,32 @@ async def find_aliases(
 
 async def _look(chain: Chain, anchored: Anchored, tokens: Sequence[bytes]) -> Aliases:
     experiment = _Experiment(chain, anchored, tokens)
-    try:
-        plain = await experiment.balances({})
-        coin = await experiment.following_coin(plain)
-    except ChainError as error:
+    plain, given, touched = await asyncio.gather(
+        _or_error(experiment.balances({})),
+        _or_error(experiment.with_coins()),
+        _or_error(experiment.touched()),
+    )
+    if isinstance(plain, ChainError) or isinstance(given, ChainError):
+        error = plain if isinstance(plain, ChainError) else given
         return Aliases(unchecked=f"whether it shows the coin's balance could not be asked ({error})")
+    coin = experiment.moved(plain, given)
     same = dict.fromkeys(coin, "shows the balance of the chain's own coin")
-    if len(tokens) < 2:
-        return Aliases(same)
     try:
-        twins = await experiment.sharing_a_balance(plain)
+        if isinstance(touched, ChainError):
+            raise touched
+        twins = await experiment.sharing_a_balance(plain, touched)
     except ChainError as error:
         return Aliases(same, f"whether it shows another token's balance could not be asked ({error})")
     for first, second in twins:
         same.setdefault(second, f"shows the balance of 0x{first.hex()}")
     return Aliases(same)
+
+
+async def _or_error(asked: Awaitable[T]) -> T | ChainError:
+    try:
+        return await asked
+    except ChainError as error:
+        return error
 
 
 class _Experiment:
@@ -110,37 +124,40 @@ class _Experiment:
         calls = [*(Call(token, self._question) for token in self._tokens), Call(self._holder)]
         return await multicall(self._chain, self._anchored.ref, calls, overrides)
 
-    async def following_coin(self, plain: Sequence[Outcome]) -> list[bytes]:
-        """The tokens that answer otherwise once the address has coins; raises ChainError without overrides."""
-        given = {encode_data(self._holder): {"balance": encode_quantity(self._number)}}
-        *answers, coin = await self.balances(given)
-        if coin.unsigned("the overridden balance") != self._number:
+    async def with_coins(self) -> list[Outcome]:
+        """The same once the address has coins; raises ChainError without state overrides."""
+        given = await self.balances({encode_data(self._holder): {"balance": encode_quantity(self._number)}})
+        if given[-1].unsigned("the overridden balance") != self._number:
             raise ChainError("the endpoint takes no state overrides")
-        return [
-            t for t, before, after in zip(self._tokens, plain, answers, strict=False) if _moved(before, after)
-        ]
+        return given
 
-    async def sharing_a_balance(self, plain: Sequence[Outcome]) -> list[tuple[bytes, bytes]]:
-        """Pairs of tokens whose answers both follow one word; raises ChainError when no node says what they read."""
+    async def touched(self) -> dict[bytes, set[tuple[bytes, bytes]]]:
+        """The words that each token reads for its answer; raises ChainError when no node says it."""
+        if len(self._tokens) < 2:
+            return {}
         views = {token: View(token, self._question) for token in self._tokens}
-        touched = await touched_words(self._chain, self._anchored, list(views.values()))
-        readers: dict[tuple[bytes, bytes], list[bytes]] = {}
-        for token, view in views.items():
-            for word in touched[view]:
-                readers.setdefault(word, []).append(token)
-        shared = [word for word, who in sorted(readers.items()) if len(who) > 1]
+        words = await touched_words(self._chain, self._anchored, list(views.values()))
+        return {token: words[view] for token, view in views.items()}
+
+    def moved(self, before: Sequence[Outcome], after: Sequence[Outcome]) -> list[bytes]:
+        """The tokens whose answers differ."""
+        rows = zip(self._tokens, before, after, strict=False)
+        return [token for token, first, second in rows if _moved(first, second)]
+
+    async def sharing_a_balance(
+        self, plain: Sequence[Outcome], touched: Mapping[bytes, set[tuple[bytes, bytes]]]
+    ) -> list[tuple[bytes, bytes]]:
+        """Pairs of tokens whose answers both follow one word; raises ChainError."""
+        readers = Counter(word for words in touched.values() for word in words)
+        shared = sorted(word for word, count in readers.items() if count > 1)
         if len(shared) > MAX_SHARED_WORDS:
             raise ChainError(f"the tokens read {len(shared)} words in common, more than are tried")
         pairs: list[tuple[bytes, bytes]] = []
         for contract, slot in shared:
             assumed = {encode_data(slot): encode_data(self._number.to_bytes(32, "big"))}
             answers = await self.balances({encode_data(contract): {"stateDiff": assumed}})
-            first, *others = [
-                t
-                for t, before, after in zip(self._tokens, plain, answers, strict=False)
-                if _moved(before, after)
-            ] or [b""]
-            pairs += [(first, other) for other in others]
+            same = self.moved(plain, answers)
+            pairs += [(same[0], other) for other in same[1:]]
         return pairs
 
 
