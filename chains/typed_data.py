@@ -1,4 +1,4 @@
-"""The EIP-712 messages of the protocol: linking an address and attesting a snapshot.
+"""The EIP-712 domains of the protocol, and the message by which a snapshot is attested.
 
 A link is in the domain {name: "counterfoil", version: "1"}, without a chain or a contract: whose an address is holds
 everywhere. An attestation is in the domain of one registry, so that one reading of an account backs pledges in one
@@ -19,13 +19,6 @@ from aggregator.model.errors import ProofRefusedError
 
 DOMAIN: Final = {"name": "counterfoil", "version": "1"}
 
-LINK: Final = {
-    "Link": [
-        {"name": "accountId", "type": "uint256"},
-        {"name": "owner", "type": "address"},
-        {"name": "issuedAt", "type": "uint64"},
-    ]
-}
 ATTESTATION: Final = {
     "Attestation": [
         {"name": "accountId", "type": "uint256"},
