@@ -21,7 +21,7 @@ const settings = {
   viaIR: true,
   evmVersion: "prague",
   metadata: { bytecodeHash: "none", appendCBOR: false },
-  outputSelection: { "*": { "*": ["abi", "evm.bytecode.object", "evm.deployedBytecode.object"] } },
+  outputSelection: { "*": { "*": ["abi", "evm.bytecode.object", "evm.deployedBytecode.object", "evm.deployedBytecode.immutableReferences"] } },
 };
 
 /** Paths of all .sol files under `dir`, relative to `here`, with forward slashes, sorted. */
@@ -62,6 +62,10 @@ for (const source of names) {
       abi,
       bytecode: `0x${evm.bytecode.object}`,
       deployedBytecode: `0x${evm.deployedBytecode.object}`,
+      immutables: Object.values(evm.deployedBytecode.immutableReferences ?? {})
+        .flat()
+        .map(({ start, length }) => [start, length])
+        .sort(([a], [b]) => a - b),
       solc: solc.version().replace(/\.Emscripten.*$/, ""),
     });
   }

@@ -10,7 +10,7 @@ from typing import Any, Final, cast
 
 from aggregator.model.errors import FormatError
 
-SCHEMA_KEYS: Final = {"contractName", "abi", "bytecode", "deployedBytecode", "solc"}
+SCHEMA_KEYS: Final = {"contractName", "abi", "bytecode", "deployedBytecode", "immutables", "solc"}
 
 
 @dataclass(frozen=True)
@@ -18,14 +18,23 @@ class Artifact:
     """One compiled contract.
 
     `bytecode` is the creation code without constructor arguments; `deployed_bytecode` has zeros where the
-    constructor writes immutables. Both are empty for an interface or an abstract contract.
+    constructor writes immutables, at the (start, length) of `immutables`, in bytes. Both are empty for an interface or
+    an abstract contract.
     """
 
     name: str
     abi: list[dict[str, Any]]
     bytecode: bytes
     deployed_bytecode: bytes
+    immutables: tuple[tuple[int, int], ...]
     solc: str
+
+    def is_code(self, code: bytes) -> bool:
+        """Whether this is the contract as deployed, whatever its constructor wrote as immutables."""
+        masked = bytearray(code)
+        for start, length in self.immutables:
+            masked[start : start + length] = bytes(length)
+        return bool(code) and bytes(masked) == self.deployed_bytecode
 
 
 @cache
@@ -49,6 +58,7 @@ def artifact(name: str) -> Artifact:
             abi=raw["abi"],
             bytecode=bytes.fromhex(raw["bytecode"].removeprefix("0x")),
             deployed_bytecode=bytes.fromhex(raw["deployedBytecode"].removeprefix("0x")),
+            immutables=tuple((int(start), int(length)) for start, length in raw["immutables"]),
             solc=raw["solc"],
         )
     except ValueError as error:

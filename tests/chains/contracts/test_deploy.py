@@ -136,6 +136,35 @@ async def test_a_timelock_in_other_hands_is_refused(net: Devnet) -> None:
     await check_owned_by_timelock(w3, placed.address, lock.address, agreed)
 
 
+async def test_what_a_timelock_alone_does_not_rule_out_is_refused(net: Devnet) -> None:
+    """A contract that says what a registry would say, and an operation from before the delay was raised."""
+    proposer, day = net.accounts[8].address, 86_400
+    members = [a.address for a in net.accounts[1:4]]
+    lock = timelock(0, [proposer])
+    placed = registry(lock.address, production=True, max_age_s=MAX_AGE, attestors=members, threshold=2)
+    await put(net, [lock, placed], 0)
+    w3, world, terms = (
+        web3_on(net.endpoint),
+        World(net, placed.address, ""),
+        TimelockTerms(2 * day, [proposer]),
+    )
+    change = set_policy_call(POLICY_ROOT, await world.now() + 10 * day)
+    raise_delay = call_data("RegistryTimelock", "updateDelay", 2 * day)
+    for target, call in ((placed.address, change), (lock.address, raise_delay)):
+        await world.send(schedule_call(target, call, 0), to=lock.address, sender=proposer)
+    await world.travel(1)
+    await world.send(execute_call(lock.address, raise_delay), to=lock.address)
+    with pytest.raises(ChainError, match="scheduled with a shorter delay"):
+        await check_owned_by_timelock(w3, placed.address, lock.address, terms)
+    await world.send(execute_call(placed.address, change), to=lock.address)
+    await check_owned_by_timelock(w3, placed.address, lock.address, terms)
+    code = bytearray(bytes(await w3.eth.get_code(placed.address)))  # type: ignore[arg-type]
+    code[-1] ^= 1
+    await net.set_code(placed.address, bytes(code))
+    with pytest.raises(ChainError, match="is not the registry of this release"):
+        await check_owned_by_timelock(w3, placed.address, lock.address, terms)
+
+
 async def test_a_chain_without_the_deployer_is_refused(net: Devnet) -> None:
     for code in (b"", b"\x60\x00"):
         await net.set_code(DEPLOYER, code)
