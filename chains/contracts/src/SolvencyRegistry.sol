@@ -111,14 +111,13 @@ contract SolvencyRegistry is Submissions {
         Checked memory c = _check(s, b.cutTime, l);
 
         bool had = b.more;
-        More memory m;
-        if (had) m = _mores[accountId];
+        More memory m = had ? _mores[accountId] : More(0, 0, 0, 0, 0, 0);
         if (c.cutTime > b.cutTime) {
             b.cutTime = c.cutTime;
             (b.until, b.amount, b.policyId, b.setId, b.verifierId) = (0, 0, 0, 0, 0);
             (m.until, m.amount, m.policyId, m.setId, m.verifierId) = (0, 0, 0, 0, 0);
         }
-        bool firm;
+        bool firm = false;
         if (c.level == LEVEL_IM) {
             firm = b.until != 0 && _firm(b.policyId, b.setId, b.verifierId);
             if (!firm || _better(b.until, b.amount, c.until, c.amount)) {
