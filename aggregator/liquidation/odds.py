@@ -36,6 +36,9 @@ MAX_STEPS: Final = 10_000
 TAIL: Final = 0.99
 """The shortfall is the mean of the worst hundredth of outcomes."""
 BATCHES: Final = 20
+ONE_SIDED: Final = 1.645
+"""Standard errors that 95 % of a normal estimate's errors are below."""
+RULE_OF_THREE: Final = 3.0
 MARKS: Final = 8
 """How many times within the horizon the cumulative probability is given at."""
 
@@ -55,10 +58,12 @@ class Odds:
     `breach` is the probability of standing below maintenance at any time, `end` of doing so at the end of the horizon.
     `shortfall` is the mean of the worst hundredth of excesses at the end, in USD rounded down. `by_time` are (seconds,
     probability until then in 1e-6). `half_time_s` is when half of the breaches have happened, None without any.
-    Probabilities are rounded up.
+    Probabilities are rounded up. `breach_at_most_e6` is what `breach` is below with 95 % confidence: 1.645 standard
+    errors above it, and never under 3 / pairs, as that much may hide where no path breaches (the rule of three).
     """
 
     breach: Estimate
+    breach_at_most_e6: int
     end: Estimate
     shortfall: Estimate
     by_time: tuple[tuple[int, int], ...]
@@ -136,8 +141,10 @@ def breach_odds(
         dead_by.append(float(1 - alive.mean()))
     seconds = years * 365 * 86_400
     marks = sorted({round(steps * n / MARKS) for n in range(1, MARKS + 1)} - {0})
+    share, error = _over_pairs(1 - alive)
     return Odds(
-        breach=_probability(*_over_pairs(1 - alive)),
+        breach=_probability(share, error),
+        breach_at_most_e6=min(RATE_SCALE, _up(max(share + ONE_SIDED * error, RULE_OF_THREE / pairs))),
         end=_probability(*_over_pairs((excess < 0).astype(np.float64))),
         shortfall=_shortfall(excess),
         by_time=tuple((round(seconds * n / steps), _up(max(dead_by[n], 0.0))) for n in marks),
