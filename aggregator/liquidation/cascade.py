@@ -75,7 +75,7 @@ class Cascade:
 
     @property
     def liquidated(self) -> tuple[int, ...]:
-        """Every account of which something was closed, or that was paid for."""
+        """Every account that was below maintenance in some round."""
         return tuple(sorted({n for one in self.rounds for n in one.below}))
 
     @property

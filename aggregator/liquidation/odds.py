@@ -31,7 +31,7 @@ from aggregator.pricing.black76 import Floats
 
 PAIRS: Final = 10_000
 STEPS: Final = 64
-MAX_PAIRS: Final = 1_000_000
+MAX_PAIRS: Final = 250_000
 MAX_STEPS: Final = 10_000
 TAIL: Final = 0.99
 """The shortfall is the mean of the worst hundredth of outcomes."""

@@ -89,7 +89,8 @@ def cascade(
     runs: list[Run] = []
     for shock in shocks:
         kept, left = shock.quoted(desk.prices, desk.rates)
-        runs.append((shock.name, left, run(desk, positions, rules, found, kept.moves, rounds)))
+        with settings.step(f"cascade {shock.name}"):
+            runs.append((shock.name, left, run(desk, positions, rules, found, kept.moves, rounds)))
 
     def render(console: Console) -> None:
         for name, left, made in runs:

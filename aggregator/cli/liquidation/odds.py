@@ -96,12 +96,12 @@ def odds(
         raise InputError(
             "no price of a risk class moves this account, so nothing can put it below; there are no odds"
         )
-    table = tabulate(desk, found, spread)
-    made = breach_odds(
-        table, found, correlations(desk, found), years, pairs=paths // 2, steps=steps, seed=seed
-    )
-    off = math.ceil(mismatch(table, desk, found, spread) * RATE_SCALE)
-    left = [time_left(desk, found, way) for way in ways]
+    with settings.step(f"simulating {paths} paths"):
+        table = tabulate(desk, found, spread)
+        rho = correlations(desk, found)
+        made = breach_odds(table, found, rho, years, pairs=paths // 2, steps=steps, seed=seed)
+        off = math.ceil(mismatch(table, desk, found, spread) * RATE_SCALE)
+        left = [time_left(desk, found, way) for way in ways]
 
     def render(console: Console) -> None:
         console.print(_estimates(made, horizon).draw())

@@ -71,6 +71,18 @@ def test_a_plan_is_the_engines_own(invoke: Invoke, files: Files, tmp_path: Path)
         assert part in shown.out
 
 
+def test_the_example_of_the_page_is_what_is_shown(invoke: Invoke, files: Files) -> None:
+    """Every figure of the plan in docs/liquidation.md."""
+    page = (FILE.parents[2] / "docs" / "liquidation.md").read_text()
+    lines = page.partition("counterfoil liquidation plan SNAPSHOT")[2].partition("```")[0].splitlines()[1:]
+    account = _account(files, LOAN)
+    shown = invoke("liquidation", "plan", *account, "--rules", FILE, "--move", "ETH=-0.1").out
+    rows = {" ".join(line.split()) for line in shown.splitlines()}
+    wanted = [" ".join(line.split()) for line in lines if line.strip()]
+    assert len(wanted) == 3
+    assert set(wanted) <= rows
+
+
 def test_every_end_of_a_plan_is_said(invoke: Invoke, files: Files) -> None:
     account = _account(files, LOAN)
     plan = ("liquidation", "plan", *account, "--rules", FILE)

@@ -97,6 +97,13 @@ def test_orders_choose_differently() -> None:
     assert {one.symbol for one in part.closings} == {ETH, f"wstETH@{CHAIN}", DEBT}
 
 
+def test_what_does_not_help_is_passed_over() -> None:
+    """USDC is cheaper to sell than the perp to close, but it frees half a per cent for a penalty of two."""
+    account = ids({USDC: 3_000.0, "ETH-PERP": 10.0, "USD": -30_000.0})
+    made = liquidate(policy(), account, rules(order=Order.LIQUID, penalty=flat(20_000)))
+    assert (made.state, [one.symbol for one in made.closings]) == (State.RESTORED, ["ETH-PERP"])
+
+
 def test_a_hedge_is_closed_on_both_sides() -> None:
     """Either leg of 10 ETH against 10 short perps alone would raise the requirement: slices of both are closed."""
     made = liquidate(policy(), ids({ETH: 10.0, "ETH-PERP": -10.0, "USD": 900.0}), rules(penalty=flat(1_000)))
@@ -236,6 +243,13 @@ def test_more_collateral_never_leads_to_more_liquidated(
     assume(poorer.state is not State.STUCK)
     slack = _step_value(poorer) if richer.state is State.CAPPED else 0
     assert richer.value_e20 <= poorer.value_e20 + slack
+
+
+@settings(max_examples=30, deadline=None)
+@given(accounts(), any_rules())
+def test_the_order_of_positions_has_no_effect(account: dict[int, int], by: Rules) -> None:
+    turned = dict(reversed(list(account.items())))
+    assert liquidate(policy(), account, by) == liquidate(policy(), turned, by)
 
 
 def _step_value(made: Liquidation) -> int:
