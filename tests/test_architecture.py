@@ -70,6 +70,7 @@ FLOAT_FREE = (
     "aggregator.liquidation.curve",
     "aggregator.liquidation.losses",
     "aggregator.liquidation.outcome",
+    "aggregator.liquidation.running",
     "aggregator.liquidation.steps",
 )
 

@@ -16,15 +16,16 @@ so it is closed with a slice of everything or when the account is wound down.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final
 
 from aggregator.fixed import div_ceil, div_floor, mul_div_down
 from aggregator.liquidation.rules import Order, Rules
+from aggregator.liquidation.running import Running
 from aggregator.liquidation.steps import Closing, Liquidation, State, Step, joined
-from aggregator.margin.native import Evaluation, evaluate
+from aggregator.margin.native import evaluate
 from aggregator.model.errors import InputError
 from aggregator.model.policy import Instrument, InstrumentKind, Level, Policy
 from aggregator.model.units import (
@@ -41,7 +42,7 @@ SLICE_STEPS: Final = 10_000
 DERIVATIVES: Final = (InstrumentKind.PERP, InstrumentKind.FUTURE, InstrumentKind.OPTION)
 
 
-def _health_rises(before: Evaluation, after: Evaluation) -> bool:
+def _health_rises(before: Running, after: Running) -> bool:
     """Whether equity over requirement is higher, compared exactly."""
     if after.requirement_e20 == 0:
         return after.equity_e20 >= 0
@@ -73,17 +74,21 @@ class _Account:
                 f"the policy {policy.name} lists no USD that a liquidation could settle in; use one that does"
             )
         self.policy, self.rules, self.cash = policy, rules, cash
-        self.held = {i: q for i, q in sorted(positions.items()) if q}
-        self.start = dict(self.held)
-        self.now = evaluate(policy, self.held, Level.MM)
+        self.start = positions
+        self.now = Running.of(policy, self.start)
         self.rate_e6 = 0
         self.steps: list[Step] = []
 
+    @property
+    def held(self) -> dict[int, int]:
+        """The quantities that are left."""
+        return {i: quantity for i, quantity in sorted(self.now.held.items()) if quantity}
+
     def closable(self) -> Iterator[tuple[Instrument, int]]:
         """What can be closed: not USD, and not what is marked at zero."""
-        for i, quantity in self.held.items():
+        for i, quantity in self.now.held.items():
             one = self.policy.by_id[i]
-            if i != self.cash.id and one.mark_e12 > 0:
+            if quantity and i != self.cash.id and one.mark_e12 > 0:
                 yield one, quantity
 
     def gross_e20(self) -> int:
@@ -99,25 +104,22 @@ class _Account:
         share = mul_div_down(penalty, self.rules.liquidator_share_e6, RATE_SCALE)
         return Closing(one.symbol, quantity, value, penalty, share, value % PRICE_SCALE)
 
-    def without(self, closings: list[Closing]) -> dict[int, int]:
-        """The quantities after closings."""
-        left = dict(self.held)
-        for one in closings:
-            left[self.policy.by_symbol[one.symbol].id] -= one.quantity_e8
-            left[self.cash.id] = left.get(self.cash.id, 0) + one.settled_e8
-        return {i: quantity for i, quantity in sorted(left.items()) if quantity}
+    def after(self, closings: Sequence[Closing]) -> Running:
+        """The account after closings."""
+        changes = {self.policy.by_symbol[one.symbol].id: -one.quantity_e8 for one in closings}
+        return self.now.after(changes | {self.cash.id: sum(one.settled_e8 for one in closings)})
 
-    def tried(self, quantities: Mapping[int, int]) -> tuple[list[Closing], Evaluation]:
+    def tried(self, quantities: Mapping[int, int]) -> tuple[list[Closing], Running]:
         """Closings of these quantities and the account after them."""
         closings = [self.closing(i, q) for i, q in quantities.items() if q]
-        return closings, evaluate(self.policy, self.without(closings), Level.MM)
+        return closings, self.after(closings)
 
-    def take(self, closings: list[Closing], after: Evaluation) -> None:
+    def take(self, closings: Sequence[Closing], after: Running) -> None:
         """Make the closings."""
         self.steps.append(Step(tuple(closings), self.now.health_e6, after.health_e6))
-        self.held, self.now = self.without(closings), after
+        self.now = after
 
-    def at_target(self, found: Evaluation) -> bool:
+    def at_target(self, found: Running) -> bool:
         """Whether health is at or above the target, exactly."""
         return found.equity_e20 * RATE_SCALE >= self.rules.target_e6 * found.requirement_e20
 
@@ -192,7 +194,7 @@ class _Account:
             closings.append(self.closing(one.id, quantity, left))
             left -= closings[-1].penalty_e6
         if closings:
-            self.take(closings, evaluate(self.policy, self.without(closings), Level.MM))
+            self.take(closings, self.after(closings))
         return State.WOUND_DOWN
 
 
@@ -211,20 +213,26 @@ def liquidate(policy: Policy, positions: Mapping[int, int], rules: Rules) -> Liq
 
     Raises InputError as `evaluate` does, and for a policy without USD.
     """
-    account = _Account(policy, positions, rules)
-    before = account.now
+    held = {i: quantity for i, quantity in sorted(positions.items()) if quantity}
+    before = evaluate(policy, held, Level.MM)
+    account = _Account(policy, held, rules)
     health = before.health_e6
     if before.excess_e6 >= 0:
-        return Liquidation(State.STANDS, 0, 0, (), before, before, account.held)
+        return Liquidation(State.STANDS, 0, 0, (), before, before, held)
     account.rate_e6 = rules.penalty.at(health or 0)
     factor = rules.close_factor.at(health or 0)
     if health is None or before.equity_e20 <= 0 or health < rules.full_below_e6:
         state = account.wind_down()
     else:
         state = account.partly(div_ceil(account.gross_e20() * factor, RATE_SCALE))
-        if state is State.STUCK and account.now.excess_e6 < 0:
+        if state is State.STUCK and account.now.equity_e20 < account.now.requirement_e20:
             state = account.wind_down()
-    made = Liquidation(
-        state, account.rate_e6, factor, tuple(account.steps), before, account.now, account.held
+    return Liquidation(
+        state=state,
+        penalty_rate_e6=account.rate_e6,
+        close_factor_e6=factor,
+        steps=joined(account.steps),
+        before=before,
+        after=evaluate(policy, account.held, Level.MM),
+        positions=account.held,
     )
-    return replace(made, steps=joined(made.steps))

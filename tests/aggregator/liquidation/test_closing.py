@@ -97,6 +97,15 @@ def test_orders_choose_differently() -> None:
     assert {one.symbol for one in part.closings} == {ETH, f"wstETH@{CHAIN}", DEBT}
 
 
+def test_a_debt_is_not_closed_alone() -> None:
+    """It is cheaper to close than ETH on a chain with an add-on, but repaying takes money that only a sale brings."""
+    far = ETH.replace("31337001", "31337002")
+    made = liquidate(
+        policy(), ids({far: 10.0, DEBT: -25_000.0}), rules(order=Order.LIQUID, penalty=flat(1_000))
+    )
+    assert (made.state, [one.symbol for one in made.closings]) == (State.RESTORED, [far])
+
+
 def test_what_does_not_help_is_passed_over() -> None:
     """USDC is cheaper to sell than the perp to close, but it frees half a per cent for a penalty of two."""
     account = ids({USDC: 3_000.0, "ETH-PERP": 10.0, "USD": -30_000.0})
