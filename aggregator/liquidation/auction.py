@@ -168,9 +168,9 @@ def _together(
     return filled, reserve_e6
 
 
-def _identity(bid: Bid, open_e8: int) -> tuple[str, int, int, int]:
-    """What tells two bids apart: two that are alike in all of it are one to the auction."""
-    return bid.bidder, bid.at_s, bid.quantity_e8, open_e8
+def _identity(bid: Bid, open_e8: int) -> tuple[str, int, int]:
+    """What tells two bids at one price apart. When they came is no part of it."""
+    return bid.bidder, bid.quantity_e8, open_e8
 
 
 def _sorted(fills: Sequence[Fill], settlement: Settlement) -> Sequence[Fill]:
