@@ -143,7 +143,8 @@ class _Account:
             for one, q in self.closable()
         }
         if sliced:
-            yield _Candidate((RATE_SCALE, "~"), sliced, SLICE_STEPS)
+            last = RATE_SCALE if self.rules.order is Order.LIQUID else 0
+            yield _Candidate((last, "~"), sliced, SLICE_STEPS)
 
     def best(self) -> _Candidate | None:
         """The candidate that comes first by the order and raises health; None when there is none."""
@@ -159,29 +160,40 @@ class _Account:
                 return one
         return None
 
+    def fitting(self, one: _Candidate, left_e20: int) -> int:
+        """The most units of a candidate whose gross value is within `left_e20`."""
+        units = one.units
+        while units:
+            value = sum(abs(q) * self.policy.by_id[i].mark_e12 for i, q in one.of(units).items())
+            if value <= left_e20:
+                break
+            units = min(units - 1, units * left_e20 // value)
+        return units
+
+    def least(self, one: _Candidate, units: int) -> int:
+        """The fewest units that reach the target, when `units` do: the requirement is convex in what is closed."""
+        low, high = 0, units
+        while high - low > 1:
+            middle = (low + high) // 2
+            if self.at_target(self.tried(one.of(middle))[1]):
+                high = middle
+            else:
+                low = middle
+        return high
+
     def partly(self, cap_e20: int) -> State:
         """Close parts until the target, the cap, or until none helps."""
         left = cap_e20
         while (one := self.best()) is not None:
-            whole = one.units
-            while (
-                whole and sum(abs(q) * self.policy.by_id[i].mark_e12 for i, q in one.of(whole).items()) > left
-            ):
-                whole = _fewer(one, whole, left, self.policy)
-            if whole == 0:
+            units = self.fitting(one, left)
+            if units == 0:
                 return State.CAPPED
-            closings, after = self.tried(one.of(whole))
+            closings, after = self.tried(one.of(units))
             if self.at_target(after):
-                low, high = 0, whole
-                while high - low > 1:
-                    middle = (low + high) // 2
-                    low, high = (
-                        (low, middle) if self.at_target(self.tried(one.of(middle))[1]) else (middle, high)
-                    )
-                self.take(*self.tried(one.of(high)))
+                self.take(*self.tried(one.of(self.least(one, units))))
                 return State.RESTORED
             if not _health_rises(self.now, after):
-                return State.STUCK if whole == one.units else State.CAPPED
+                return State.STUCK if units == one.units else State.CAPPED
             self.take(closings, after)
             left -= self.steps[-1].value_e20
         return State.STUCK
@@ -196,12 +208,6 @@ class _Account:
         if closings:
             self.take(closings, self.after(closings))
         return State.WOUND_DOWN
-
-
-def _fewer(one: _Candidate, units: int, left_e20: int, policy: Policy) -> int:
-    """Fewer units than `units` whose value may fit `left_e20`."""
-    value = sum(abs(q) * policy.by_id[i].mark_e12 for i, q in one.of(units).items())
-    return min(units - 1, units * left_e20 // value)
 
 
 def liquidate(policy: Policy, positions: Mapping[int, int], rules: Rules) -> Liquidation:

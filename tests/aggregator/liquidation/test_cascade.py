@@ -147,6 +147,14 @@ def test_only_those_who_gained_share_a_loss() -> None:
     assert found.shared_e6[2] == found.rounds[0].deficit_e6 == 150_000 * 10**6
 
 
+def test_nobody_shares_more_than_it_has() -> None:
+    """The short was 5,000 under water before the fall that gained it 90,000: it can pay 85,000."""
+    short = {"ETH-PERP": -100 * E8, "USD": 295_000 * E8}
+    found = run([loan(1_000, 0.95), short], -300_000, (), fund_e6=0)
+    assert found.shared_e6[1] == 85_000 * 10**6
+    assert found.rounds[0].unpaid_e6 == found.rounds[0].deficit_e6 - 85_000 * 10**6
+
+
 def test_the_same_book_gives_the_same_answer() -> None:
     assert run(BOOK, -200_000) == run(BOOK, -200_000)
 
