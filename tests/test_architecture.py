@@ -24,6 +24,7 @@ FLOORS = {
     "aggregator.margin": 1,
     "aggregator.risk": 1,
     "aggregator.optimise": 1,
+    "aggregator.liquidation": 1,
     "aggregator.native": 1,
     "chains": 2,
     "circuits": 2,
@@ -60,7 +61,18 @@ IMPURE = {
     "urllib",
     "web3",
 }
-FLOAT_FREE = ("aggregator.model", "aggregator.fixed", "aggregator.margin")
+FLOAT_FREE = (
+    "aggregator.model",
+    "aggregator.fixed",
+    "aggregator.margin",
+    "aggregator.liquidation.auction",
+    "aggregator.liquidation.closing",
+    "aggregator.liquidation.curve",
+    "aggregator.liquidation.losses",
+    "aggregator.liquidation.outcome",
+    "aggregator.liquidation.running",
+    "aggregator.liquidation.steps",
+)
 
 MAX_LINES = 500
 LONGER_FOR_A_REASON: dict[str, str] = {}

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from aggregator.cli.demo.config import load_demo
+from aggregator.liquidation.rules import parse_rules
 from aggregator.margin.rulebooks import parse_rulebook
 from aggregator.model.anchors import Trust
 from aggregator.policy import check_policy, encode_policy
@@ -40,6 +41,8 @@ def test_every_file_is_whole(path: Path, tmp_path: Path) -> None:
             load_demo(full, AS_OF)
         case "service.toml":
             load_settings(full)
+        case "liquidation":
+            parse_rules(full.read_text(), str(path))
         case "networks":
             load_network(full)
         case "policies":

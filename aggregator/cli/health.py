@@ -10,7 +10,8 @@ import click
 from aggregator.cli.desks import desk_of, inputs_option, read_inputs, require_alive
 from aggregator.cli.documents import read_document, read_policy
 from aggregator.cli.framework import Settings, pass_settings, settings_options
-from aggregator.model.errors import IncompleteSnapshotError
+from aggregator.cli.subaccounts import show_sub_accounts
+from aggregator.model.errors import IncompleteSnapshotError, InputError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,6 +42,12 @@ if TYPE_CHECKING:
     ),
 )
 @click.option("--risk", "with_risk", is_flag=True, help="Also show Greeks, beta and concentration.")
+@click.option(
+    "--all-sub-accounts",
+    "all_parts",
+    is_flag=True,
+    help="Show every sub-account of SNAPSHOT's holder instead, side by side; SNAPSHOT is an account's name.",
+)
 @click.option("--explain", "in_words", is_flag=True, help="Show the arithmetic of every number.")
 @click.option("--expired", is_flag=True, help="Allow a policy past its end; its prices are old.")
 @inputs_option
@@ -53,6 +60,7 @@ def health(
     rulebook_names: str | None,
     rulebook_paths: tuple[str, ...],
     with_risk: bool,
+    all_parts: bool,
     in_words: bool,
     expired: bool,
     inputs_path: Path | None,
@@ -71,6 +79,15 @@ def health(
     from aggregator.model.snapshot import parse_snapshot, snapshot_json
     from aggregator.service.accepting import accept
 
+    if all_parts:
+        if with_risk or in_words or rulebook_names is not None:
+            raise InputError(
+                "--all-sub-accounts shows margins only; ask for --risk, --explain or --rulebook by sub-account"
+            )
+        policy = read_policy(settings, policy_name)
+        require_alive(policy, expired=expired)
+        show_sub_accounts(settings, snapshot, policy)
+        return
     taken = parse_snapshot(read_document(settings, "snapshot", snapshot))
     policy = read_policy(settings, policy_name)
     require_alive(policy, expired=expired)

@@ -22,7 +22,7 @@ COMMANDS = {
     "stress": ("aggregator.cli.stress:stress", "Re-value an account in moved markets."),
     "liquidation": (
         "aggregator.cli.liquidation:liquidation",
-        "Find the prices that put an account below maintenance margin.",
+        "Find what liquidates an account, what is then closed, what follows, and how probable it is.",
     ),
     "plan": ("aggregator.cli.plan:plan", "Plan hedges and moves of collateral."),
     "proof": ("aggregator.cli.proof:proof", "Make and verify proofs of excess."),

@@ -134,16 +134,19 @@ class Desk:
         one = self._class(name)
         return market_of(one, self._price_e12(one.price))
 
-    def policy(self, moves: Moves = STILL) -> Policy:
-        """The policy of a moved market; PolicyError when the moved smile admits arbitrage."""
+    def moved_prices(self, moves: Moves) -> dict[str, int]:
+        """The prices (1e-12 USD, rounded down) that `moves` touch: those of every class, and those it names."""
         spots = {c.price: moves.spot_e6.get("*", 0) for c in self.spec.classes} | {
             name: move for name, move in moves.spot_e6.items() if name != "*"
         }
-        moved = {
+        return {
             name: div_floor(self._price_e12(name) * (RATE_SCALE + move), RATE_SCALE)
             for name, move in spots.items()
         }
-        return self.policy_at(moved, moves)
+
+    def policy(self, moves: Moves = STILL) -> Policy:
+        """The policy of a moved market; PolicyError when the moved smile admits arbitrage."""
+        return self.policy_at(self.moved_prices(moves), moves)
 
     def policy_at(self, prices_e12: Mapping[str, int], moves: Moves = STILL) -> Policy:
         """The policy with these prices (1e-12 USD) in place of the quotes, and the other moves applied."""

@@ -13,6 +13,9 @@ from eth_account import Account
 
 from aggregator.cli.demo.config import load_demo
 from aggregator.fixed import parse_decimal, parse_decimal_down, parse_decimal_up
+from aggregator.liquidation.auction import parse_bids
+from aggregator.liquidation.book_file import parse_book
+from aggregator.liquidation.rules import parse_rules
 from aggregator.margin.rulebooks import parse_rulebook
 from aggregator.model.anchors import anchors_hash, parse_chain_id
 from aggregator.model.errors import CounterfoilError
@@ -289,6 +292,18 @@ def _caip(text: str) -> None:
             parse(text)
 
 
+_BIDS = b"""schema = "counterfoil/bids/1"
+[[bids]]
+bidder = "a"
+symbol = "ETH@eip155:1"
+at_s = 5
+limit = 0.95
+quantity = 1.5
+"""
+_BOOK = b"""{"schema": "counterfoil/book/1",
+"accounts": [{"name": "a", "positions": {"ETH@eip155:1": "10.5", "USDC-DEBT@eip155:1": "-20000"}}]}"""
+
+
 TARGETS = (
     Target("bundle", _bundle_seeds, _bundle, mutate_json),
     Target("policy", lambda _: [encode_policy(fixed_policy())], _policy, mutate_json, weight=3),
@@ -308,6 +323,9 @@ TARGETS = (
     Target("network", _configs("networks/*.toml"), _network, mutate_toml),
     Target("venue", _seed(_VENUE.encode()), _venue, mutate_toml),
     Target("rulebook", _configs("rulebooks/*.toml"), _text(parse_rulebook), mutate_toml),
+    Target("liquidation-rules", _configs("liquidation/*.toml"), _text(parse_rules), mutate_toml, weight=5),
+    Target("bids", _seed(_BIDS), _text(parse_bids), mutate_toml, weight=3),
+    Target("book", _seed(_BOOK), parse_book, mutate_json, weight=3),
     Target("policy-spec", _configs("policies/*.toml"), _text(parse_spec), mutate_toml),
     Target("batch", _seed(_BATCH.encode()), _batch, mutate_toml),
     Target("ceremony-record", _ceremony_seeds, _ceremony, mutate_json),

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from aggregator.cli.main import run
+from tests.aggregator.cli.scene import Files
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,11 @@ class Outcome:
             assert part in errors[0]
         assert "Traceback" not in self.err
         assert self.code == code
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Files:
+    return Files(tmp_path)
 
 
 Invoke = Callable[..., Outcome]

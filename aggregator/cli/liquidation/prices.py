@@ -1,4 +1,4 @@
-"""`counterfoil liquidation`: the prices at which an account passes into liquidation."""
+"""`counterfoil liquidation prices`: the prices at which an account passes into liquidation."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ FRONTIER_RESOLUTION: Final = 10**6
 @inputs_option
 @settings_options
 @pass_settings
-def liquidation(
+def prices(
     settings: Settings,
     snapshot: str,
     policy_name: str,
