@@ -61,7 +61,7 @@ sa.Index(
     sqlite_where=_LIVE,
     postgresql_where=_LIVE,
 )
-sa.Index("intents_by_sender", intents.c.chain_id, intents.c.sender, intents.c.state)
+sa.Index("intents_by_sender", intents.c.chain_id, intents.c.sender, intents.c.state, intents.c.nonce)
 sa.Index("intents_by_state", intents.c.state, intents.c.changed_at)
 sa.Index("intents_by_change", intents.c.changed_at, intents.c.key)
 attempts: Final = sa.Table(

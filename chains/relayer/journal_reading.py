@@ -10,7 +10,7 @@ from typing import Final
 import sqlalchemy as sa
 
 from chains.relayer.fees import Fees
-from chains.relayer.intents import LIVE, UNSETTLED, Attempt, Intent, Kind, State
+from chains.relayer.intents import LIVE, SETTLED, UNSETTLED, Attempt, Intent, Kind, State
 from chains.relayer.journal_db import Database, attempts, intents
 
 _KEYS_AT_ONCE: Final = 500
@@ -19,7 +19,12 @@ _KEYS_AT_ONCE: Final = 500
 
 @dataclass(frozen=True)
 class ChainCount:
-    """A chain's intents in one state. `since` is the earliest last change, `alerts` how many need a look."""
+    """A chain's intents in one state.
+
+    Attributes:
+        since: Unix seconds of the earliest last change, and
+        alerts: how many need a look; both 0 for what is settled.
+    """
 
     chain_id: int
     state: State
@@ -107,7 +112,7 @@ class JournalReader:
         query = (
             sa.select(attempts.c.raw)
             .join(intents, intents.c.transaction_hash == attempts.c.hash)
-            .where(of_sender(chain_id, sender), intents.c.nonce == nonce, ~in_states(UNSETTLED))
+            .where(of_sender(chain_id, sender), intents.c.nonce == nonce, in_states(SETTLED))
         )
         with self._db.reading() as connection:
             raw = connection.execute(query).scalar()
@@ -139,16 +144,18 @@ class JournalReader:
 
     def counts(self) -> list[ChainCount]:
         """How many intents there are by chain and state."""
+        by = (intents.c.chain_id, intents.c.state)
         alerts = sa.func.sum(sa.case((intents.c.alert != "", 1), else_=0))
-        query = sa.select(
-            intents.c.chain_id, intents.c.state, sa.func.count(), sa.func.min(intents.c.changed_at), alerts
-        ).group_by(intents.c.chain_id, intents.c.state)
+        # Apart, so that the long history is counted from an index alone.
+        oldest = sa.select(*by, sa.func.min(intents.c.changed_at), alerts).where(in_states(UNSETTLED))
         with self._db.reading() as connection:
-            rows = connection.execute(query).all()
+            numbers = connection.execute(sa.select(*by, sa.func.count()).group_by(*by)).all()
+            unsettled = connection.execute(oldest.group_by(*by)).all()
+        marks = {(chain, state): (since, int(alarms)) for chain, state, since, alarms in unsettled}
         return sorted(
             (
-                ChainCount(chain, State(state), n, since, int(alarms))
-                for chain, state, n, since, alarms in rows
+                ChainCount(chain, State(state), n, *marks.get((chain, state), (0, 0)))
+                for chain, state, n in numbers
             ),
             key=lambda c: (c.chain_id, c.state),
         )

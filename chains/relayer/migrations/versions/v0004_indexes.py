@@ -15,7 +15,7 @@ BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 def upgrade() -> None:
     """Make indexes and table, and fill it from what is settled."""
-    op.create_index("intents_by_sender", "intents", ["chain_id", "sender", "state"])
+    op.create_index("intents_by_sender", "intents", ["chain_id", "sender", "state", "nonce"])
     op.create_index("intents_by_state", "intents", ["state", "changed_at"])
     op.create_index("intents_by_change", "intents", ["changed_at", "key"])
     op.create_index("attempts_by_key", "attempts", ["key", "ordinal"])
