@@ -34,7 +34,8 @@ from eth_account import Account
 
 from aggregator.model.errors import ChainError, CounterfoilError, ProofRefusedError
 from bench.record import write
-from chains.contracts.coding import creation_code, event_topic
+from bench.relay_checks import FIRST_ACCOUNT, Task, ended_of, judged
+from chains.contracts.coding import creation_code
 from chains.contracts.registry import pledge_call, set_attestors_call, set_verifier_call, submit_call
 from chains.devnet import Devnet, devnet
 from chains.relayer import (
@@ -63,8 +64,6 @@ FAULTS = {"refused with 503": 0.02, "answer dropped": 0.02, "answer too late": 0
 LATE_S = 1.5
 REORGANISATION = 0.1
 """Chance of each block to take back itself, or itself and the one before."""
-FIRST_ACCOUNT = 1000
-"""Of those that are submitted; lower ones are the venues' own, made before."""
 JSON = {"content-type": "application/json"}
 
 
@@ -76,17 +75,6 @@ class Tally:
     requests: int = 0
     reorganisations: int = 0
     restarts: int = 0
-
-
-@dataclass(frozen=True)
-class Task:
-    """One submission or pledge by one sender. `doomed` names why it must fail; `account_id` is 0 for a pledge."""
-
-    chain: int
-    sender: int
-    call: Call
-    account_id: int = 0
-    doomed: str = ""
 
 
 class Scene:
@@ -243,25 +231,6 @@ async def work(scene: Scene, folder: Path, sender: int, tasks: list[Task], tally
     return ends
 
 
-async def recorded(world: World) -> Counter[int]:
-    """How often the registry recorded each account."""
-    topic = "0x" + event_topic("SolvencyRegistry", "Recorded").hex()
-    logs: Any = await world.net.endpoint.call(
-        "eth_getLogs", [{"fromBlock": "0x0", "address": world.registry, "topics": [topic]}]
-    )
-    accounts = Counter(int(log["topics"][1], 16) for log in logs)
-    return Counter({account: n for account, n in accounts.items() if account >= FIRST_ACCOUNT})
-
-
-async def transactions(world: World) -> Counter[tuple[str, str]]:
-    """How many transactions blocks hold, by sender and call data; what fills a nonce has none."""
-    found: Counter[tuple[str, str]] = Counter()
-    for number in range(int(str((await world.net.head())["number"]), 16) + 1):
-        block: Any = await world.net.endpoint.call("eth_getBlockByNumber", [hex(number), True])
-        found.update((tx["from"].lower(), tx["input"]) for tx in block["transactions"] if tx["input"] != "0x")
-    return found
-
-
 async def soak(count: int) -> dict[str, Any]:
     """Run it and check it."""
     tally = Tally()
@@ -293,7 +262,7 @@ async def soak(count: int) -> dict[str, Any]:
             for group, found in zip(groups.values(), ends, strict=True)
             for pair in ended_of(group, found)
         ]
-        figures = await judged(scenes, ended)
+        figures = await judged({chain: scene.world for chain, scene in scenes.items()}, ended)
         attempts = Counter[int]()
         for path in folder.glob("*.db"):
             with Journal(path) as journal:
@@ -311,53 +280,6 @@ async def soak(count: int) -> dict[str, Any]:
         "relayerRestarts": tally.restarts,
         "replacedForMoreGas": sum(n for times, n in attempts.items() if times > 1),
         "verifier": "accepts every proof",
-    }
-
-
-def ended_of(group: list[Task], reasons: dict[int, str]) -> list[tuple[Task, str]]:
-    """Tasks with why they failed, empty for those that are final."""
-    return [(task, reasons[index]) for index, task in enumerate(group)]
-
-
-async def judged(scenes: dict[int, Scene], ended: list[tuple[Task, str]]) -> dict[str, Any]:
-    """What the chains say about what the relayers say."""
-    recordings = {chain: await recorded(scene.world) for chain, scene in scenes.items()}
-    mined = {chain: await transactions(scene.world) for chain, scene in scenes.items()}
-    doomed = {task.call.key for task, _ in ended if task.doomed}
-    final, pledges, unexplained, missing, twice = 0, 0, 0, 0, 0
-    reasons = Counter[str]()
-    landed: set[tuple[int, int]] = set()
-    for task, reason in ended:
-        sender = scenes[task.chain].world.net.accounts[task.sender].address.lower()
-        times = mined[task.chain][sender, "0x" + task.call.data.hex()]
-        twice += times > 1
-        if reason:
-            explained = task.call.key in doomed
-            unexplained += not explained
-            reasons["expired" if "expired" in reason else "already recorded"] += explained
-            continue
-        missing += times == 0 or task.doomed == "expired"
-        pledges += task.account_id == 0
-        if task.account_id:
-            final += 1
-            landed.add((task.chain, task.account_id))
-    on_chain = {(chain, account) for chain, counts in recordings.items() for account in counts}
-    asked, pledged = Counter[tuple[int, int]](), {}
-    for task, reason in ended:
-        if task.account_id == 0 and not reason:
-            asked[task.chain, task.sender] += 1 + int(task.call.key.partition(":")[2])
-    for chain, sender in asked:
-        world = scenes[chain].world
-        pledged[chain, sender] = await world.reader.pledge_of(sender, world.net.accounts[sender].address)
-    return {
-        "recordedExactlyOnce": final,
-        "pledgedExactlyOnce": pledges,
-        "failedWithReason": dict(sorted(reasons.items())),
-        "recordedTwice": sum(times > 1 for counts in recordings.values() for times in counts.values()),
-        "minedTwice": twice,
-        "saidFinalAndNotMined": missing + len(landed ^ on_chain),
-        "pledgedOtherwiseThanSaid": sum(pledged[key] != amount for key, amount in asked.items()),
-        "unexplained": unexplained,
     }
 
 
