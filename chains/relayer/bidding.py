@@ -168,10 +168,18 @@ class Bidder:
                         self._alert(intent, str(error))
                     return False
                 return True
-        if await self._offer_more_if_stuck(intent):
+        if await self._offer_more(intent):
             await self._broadcast(intent.key)
             return True
         return False
+
+    async def _offer_more(self, intent: Intent) -> bool:
+        """`_offer_more_if_stuck`; a signer that does not sign is told of, and what is signed is still sent."""
+        try:
+            return await self._offer_more_if_stuck(intent)
+        except TransactionError as error:
+            self._alert(intent, str(error))
+            return False
 
     async def _offer_more_if_stuck(self, intent: Intent) -> bool:
         """Offer more for a transaction that no block takes, as far as the limits allow."""
@@ -202,8 +210,7 @@ class Bidder:
         return intent
 
     def _alert(self, intent: Intent, text: str) -> None:
-        known = self.journal.find(intent.key)
-        if known is None or known.alert == text:
+        if intent.alert == text:
             return
         if text:
             log.warning("%s: %s", intent.key, text)

@@ -80,7 +80,7 @@ class Follower(Bidder):
 
     async def _first_send(self, intent: Intent) -> None:
         if intent.state in WAITING:
-            await self._offer_more_if_stuck(intent)
+            await self._offer_more(intent)
         await self._broadcast(intent.key)
 
     async def _look(self, intent: Intent) -> None:

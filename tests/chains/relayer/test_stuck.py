@@ -73,7 +73,9 @@ async def test_on_a_pruned_node_it_is_sent_again_bumped_and_given_up(venue: Worl
         while journal.attempts(call.key)[-1].kind is not Kind.CANCEL:
             await asyncio.sleep(0.01)
     await automine(venue, True)
-    await venue.net.mine(60)
+    while not task.done():
+        await venue.net.mine(10)
+        await asyncio.sleep(0.05)
     with pytest.raises(TransactionError, match="expired at second"):
         await task
     assert (await sent(venue), await pledged(venue)) == (1, 0)
@@ -178,7 +180,7 @@ async def test_cancelling_frees_the_nonce_of_a_refused_call(
 async def test_a_signer_that_is_away_does_not_end_the_following(
     venue: World, journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A bump it does not sign is an alert; what was sent is still followed."""
+    """A bump it does not sign is an alert; what was signed is still sent, again and again, and followed."""
     call = pledge(venue)
     working = relayer(venue, journal, replace(FAST, bump_s=0.3))
     task = asyncio.create_task(working.relay(call, yes=True))
@@ -189,6 +191,14 @@ async def test_a_signer_that_is_away_does_not_end_the_following(
 
     monkeypatch.setattr(working.signer, "sign", away)
     await alerted(journal, call.key, "does not answer")
+    await drop(venue, journal, call.key)
+    await known(venue, journal, call.key)
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+    await drop(venue, journal, call.key)
+    task = asyncio.create_task(working.relay(call, yes=True))
+    await known(venue, journal, call.key)
     await venue.net.mine()
     assert (await task).state is State.FINAL
 
