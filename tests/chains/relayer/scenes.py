@@ -77,6 +77,13 @@ async def drop(world: World, journal: Journal, key: str) -> None:
     await world.net.endpoint.call("anvil_dropTransaction", [journal.attempts(key)[-1].hash])
 
 
+async def known(world: World, journal: Journal, key: str) -> None:
+    """Wait until the node has the newest attempt."""
+    async with asyncio.timeout(10):
+        while not await world.net.endpoint.call("eth_getTransactionByHash", [journal.attempts(key)[-1].hash]):
+            await asyncio.sleep(0.01)
+
+
 @contextlib.asynccontextmanager
 async def behind(world: World) -> AsyncIterator[tuple[FaultyNode, Endpoint]]:
     """The same chain through a node that can misbehave."""

@@ -32,6 +32,7 @@ from tests.chains.relayer.scenes import (
     automine,
     behind,
     drop,
+    known,
     pledge,
     pledged,
     relayer,
@@ -53,7 +54,7 @@ async def test_a_node_that_forgets_is_told_again(venue: World, journal: Journal)
     await until(journal, call.key, State.BROADCAST)
     for _ in range(3):
         await drop(venue, journal, call.key)
-        await asyncio.sleep(0.15)
+        await known(venue, journal, call.key)
     await venue.net.mine()
     assert (await task).state is State.FINAL
     assert (len(journal.attempts(call.key)), await sent(venue), await pledged(venue)) == (1, 1, 10)

@@ -21,6 +21,7 @@ from tests.chains.relayer.scenes import (
     alerted,
     automine,
     drop,
+    known,
     pledge,
     pledged,
     refusing,
@@ -44,13 +45,6 @@ def pruned(working: Relayer, window: int) -> Relayer:
 
     working.w3.eth.get_transaction_count = counting  # type: ignore[assignment,method-assign]
     return working
-
-
-async def known(world: World, journal: Journal, key: str) -> None:
-    """Wait until the node has the newest attempt."""
-    async with asyncio.timeout(10):
-        while not await world.net.endpoint.call("eth_getTransactionByHash", [journal.attempts(key)[-1].hash]):
-            await asyncio.sleep(0.01)
 
 
 async def test_on_a_pruned_node_it_is_sent_again_bumped_and_given_up(venue: World, journal: Journal) -> None:
