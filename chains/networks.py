@@ -29,6 +29,7 @@ from chains.network_feeds import (
     parse_reserve_proof,
     parse_sequencer,
 )
+from chains.network_fees import OfferLimits, parse_fees
 from chains.network_markets import (
     Coin,
     Comet,
@@ -55,6 +56,7 @@ __all__ = [
     "Lending",
     "Native",
     "Network",
+    "OfferLimits",
     "PositionManager",
     "Reserve",
     "Sequencer",
@@ -123,6 +125,7 @@ class Network:
     finality_lag_s: int = DEFAULT_FINALITY_LAG_S
     deadline_s: int = 60
     rpc: RpcSettings = field(default_factory=RpcSettings)
+    fees: OfferLimits = field(default_factory=OfferLimits)
     tokens: tuple[Token, ...] = ()
     ledgers: tuple[Ledger, ...] = ()
     lending: tuple[Lending, ...] = ()
@@ -204,6 +207,7 @@ def parse_network(raw: Mapping[str, Any], source: str) -> Network:
         "finality_lag_s": DEFAULT_FINALITY_LAG_S,
         "deadline_s": 60,
         "rpc": {},
+        "fees": {},
         "tokens": [],
         "ledgers": [],
         "lending": [],
@@ -228,6 +232,7 @@ def parse_network(raw: Mapping[str, Any], source: str) -> Network:
         finality_lag_s=top.number("finality_lag_s", 0, DAY_S),
         deadline_s=top.number("deadline_s", 1, 3600),
         rpc=_rpc(top.value["rpc"], f"{source}.rpc"),
+        fees=parse_fees(top.value["fees"], f"{source}.fees"),
         tokens=tuple(_token(item, where) for item, where in top.tables("tokens")),
         ledgers=tuple(_ledger(item, where) for item, where in top.tables("ledgers")),
         lending=tuple(parse_lending(item, where) for item, where in top.tables("lending")),

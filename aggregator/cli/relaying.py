@@ -1,16 +1,18 @@
-"""Sends one call to a chain and says how far it came; what `relay` and `venue pledge` share."""
+"""Sends calls to chains and says how far they came; what `relay` and the venue's commands share."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TypeVar
 
 from aggregator.cli.framework import Settings
 from aggregator.cli.signing import Sending, journal_location
 from aggregator.cli.tables import sentence_case
-from aggregator.model.errors import InputError, TransactionError
+from aggregator.model.errors import CounterfoilError, InputError, NotFoundError, TransactionError
 from chains.relayer import (
     Call,
     Intent,
@@ -21,16 +23,24 @@ from chains.relayer import (
     Signer,
     State,
     cancel,
+    full_key,
     metrics,
     retry,
     status,
+    status_of,
 )
 from chains.rpc.provider import web3_on
 
-if TYPE_CHECKING:
-    from rich.console import Console
+T = TypeVar("T")
 
-WEI_DIGITS: Final = 18
+
+@dataclass(frozen=True)
+class Entries:
+    """What `relay status` shows. `absent` is where there is no journal yet; `older` how many entries are left out."""
+
+    shown: list[IntentStatus]
+    absent: Path | None = None
+    older: int = 0
 
 
 def send(settings: Settings, sending: Sending, chain_id: int, call: Call) -> Outcome:
@@ -45,21 +55,60 @@ def send(settings: Settings, sending: Sending, chain_id: int, call: Call) -> Out
     )
 
 
-def journal_entries(
-    settings: Settings, journal: str | None, key: str | None = None, *, unsettled: bool = False
-) -> list[IntentStatus]:
-    """What is in the journal, or the one entry of `key`; nothing is made and no chain is asked.
+def coin_of(sending: Sending, chain_id: int) -> str:
+    """Symbol of the coin that a chain's gas is paid in."""
+    return sending.network(chain_id).native.symbol
 
-    Raises InputError when there is no entry of that key.
+
+def one_entry(settings: Settings, journal: str | None, beginning: str) -> IntentStatus:
+    """The entry whose key begins so. Raises InputError when there is none, or more than one."""
+    with _reading(settings, journal) as (opened, _):
+        if opened is None:
+            raise InputError(f"the journal has no intent {beginning}; list them with relay status")
+        return status_of(opened, full_key(opened, beginning))
+
+
+def journal_entries(settings: Settings, journal: str | None, *, unsettled: bool, limit: int) -> Entries:
+    """What is unsettled, and with it the newest `limit` entries; nothing is made and no chain is asked.
+
+    Raises NotFoundError when there is no journal where --journal says.
     """
-    with _reading(settings, journal) as opened:
-        return status(opened, key, unsettled=unsettled)
+    with _reading(settings, journal) as (opened, where):
+        if opened is None:
+            return Entries([], where)
+        found = {e.intent.key: e for e in status(opened, unsettled=True)}
+        if unsettled:
+            return Entries(list(found.values()))
+        found |= {e.intent.key: e for e in status(opened, limit=limit, newest_first=True)}
+        shown = sorted(found.values(), key=lambda e: (e.intent.changed_at, e.intent.key))
+        return Entries(shown, older=sum(c.number for c in opened.counts()) - len(shown))
+
+
+def unsettled_of(settings: Settings, journal: str | None, signer: Signer) -> list[IntentStatus]:
+    """Entries of a signer on which something may still happen. Raises NotFoundError as `journal_entries`."""
+    found = journal_entries(settings, journal, unsettled=True, limit=0).shown
+    return [e for e in found if e.intent.sender == signer.address]
 
 
 def journal_metrics(settings: Settings, journal: str | None) -> str:
-    """The journal in the Prometheus text format; nothing is made."""
-    with _reading(settings, journal) as opened:
-        return metrics(opened)
+    """The journal in the Prometheus text format; nothing is made. Raises NotFoundError as `journal_entries`."""
+    with _reading(settings, journal) as (opened, where):
+        if opened is not None:
+            return metrics(opened)
+    settings.note(f"there is no journal at {where} yet")
+    with Journal(Path(":memory:")) as empty:
+        return metrics(empty)
+
+
+def prune_journal(settings: Settings, journal: str | None, before: int, *, yes: bool) -> int:
+    """Forget bytes of entries settled before a time, or with no `yes` only count them.
+
+    Raises NotFoundError when there is no journal.
+    """
+    with _reading(settings, journal) as (opened, where):
+        if opened is None:
+            raise NotFoundError(f"there is no journal at {where} yet; nothing was sent from here")
+        return opened.prune(before) if yes else opened.prunable(before)
 
 
 def own_intent(entry: IntentStatus, signer: Signer) -> Intent:
@@ -96,11 +145,26 @@ def cancel_entry(settings: Settings, sending: Sending, intent: Intent) -> Outcom
     )
 
 
-def _reading(settings: Settings, journal: str | None) -> Journal:
-    """The journal, or an empty one in its place where there is no file."""
+def resume_chain(settings: Settings, sending: Sending, chain_id: int) -> tuple[list[Outcome], str]:
+    """Go on with the signer's entries of one chain; also says why that was not possible, empty when it was."""
+    try:
+        label = f"resume on eip155:{chain_id}"
+        return _with_relayer(settings, sending, chain_id, label, lambda relayer: relayer.resume()), ""
+    except CounterfoilError as error:
+        return [], str(error)
+
+
+@contextmanager
+def _reading(settings: Settings, journal: str | None) -> Iterator[tuple[Journal | None, Path]]:
+    """The journal, or None and its place where there is no file."""
     location = journal_location(settings, journal)
-    absent = isinstance(location, Path) and not location.exists()
-    return Journal(Path(":memory:") if absent else location)
+    if isinstance(location, Path) and not location.exists():
+        if journal is not None:
+            raise NotFoundError(f"there is no journal at {location}; correct --journal")
+        yield None, location
+        return
+    with Journal(location) as opened:
+        yield opened, Path(str(location))
 
 
 def _with_relayer(
@@ -108,12 +172,12 @@ def _with_relayer(
     sending: Sending,
     chain_id: int,
     label: str,
-    work: Callable[[Relayer], Awaitable[Outcome]],
-) -> Outcome:
+    work: Callable[[Relayer], Awaitable[T]],
+) -> T:
     """Run `work` with a relayer over the journal, telling how far it is."""
     network, signer = sending.network(chain_id), sending.wallet()
 
-    async def run(tell: Callable[[str], None]) -> Outcome:
+    async def run(tell: Callable[[str], None]) -> T:
         async with network.connect() as chain:
             with Journal(journal_location(settings, sending.journal)) as journal:
                 relayer = Relayer(
@@ -121,65 +185,10 @@ def _with_relayer(
                     network.chain_id,
                     signer,
                     journal,
-                    sending.relaying(),
-                    progress=lambda intent: tell(intent.state.value),
+                    sending.relaying(network),
+                    progress=lambda intent: tell(f"{intent.state.value} {intent.alert}".rstrip()),
                 )
                 return await work(relayer)
 
     with settings.step(sentence_case(label)) as tell:
         return asyncio.run(run(tell))
-
-
-def outcome_json(outcome: Outcome) -> dict[str, object]:
-    """How far a call has come, as JSON."""
-    data: dict[str, object] = {"state": outcome.state.value, "sent": outcome.intent is not None}
-    if outcome.plan is not None:
-        data |= {
-            "sender": outcome.plan.sender.lower(),
-            "gas": str(outcome.plan.gas),
-            "costAtMostWei": str(outcome.plan.cost_wei),
-        }
-    if outcome.intent is not None:
-        data |= {
-            "transactionHash": outcome.intent.transaction_hash,
-            "blockNumber": str(outcome.intent.block_number),
-            "gasUsed": str(outcome.intent.gas_used),
-        }
-    return data
-
-
-def render_outcome(console: Console, outcome: Outcome) -> None:
-    """How far a call has come, in words."""
-    from aggregator.fixed import format_decimal
-
-    if outcome.state is State.PLANNED and outcome.plan is not None:
-        cost = format_decimal(outcome.plan.cost_wei, WEI_DIGITS)
-        console.print(
-            f"It would go through: {outcome.plan.gas:,} gas, at most {cost} of the chain's coin, "
-            f"from {outcome.plan.sender}."
-        )
-        console.print("Nothing was sent. Add --yes to send it.")
-        return
-    console.print(f"State: {outcome.state.value}")
-    if outcome.intent is not None and outcome.intent.transaction_hash:
-        console.print(f"  transaction  {outcome.intent.transaction_hash}")
-        console.print(f"  block        {outcome.intent.block_number}, gas used {outcome.intent.gas_used:,}")
-
-
-def render_retry(console: Console, outcome: Outcome, *, yes: bool) -> None:
-    """How far a retry has come, and what --yes would do."""
-    render_outcome(console, outcome)
-    if not yes and outcome.intent is not None and not outcome.state.settled:
-        console.print("Nothing was sent. Add --yes to go on with it.")
-
-
-def render_cancel(console: Console, outcome: Outcome, *, yes: bool) -> None:
-    """What became of giving up, or what --yes would do."""
-    if not yes:
-        console.print(f"{outcome.key} is {outcome.state.value} and can be given up.")
-        console.print("Nothing was sent. Add --yes to give it up.")
-    elif outcome.state.without_effect:
-        console.print("It was given up; the call did not take effect.")
-    else:
-        console.print("The call was faster than its cancellation.")
-        render_outcome(console, outcome)

@@ -28,6 +28,9 @@ class Sending:
     journal: str | None
     confirmations: int | None
     timeout_s: int
+    max_fee_gwei: int | None
+    max_tip_gwei: int | None
+    bump_after_s: int | None
     yes: bool
     network_paths: tuple[str, ...]
 
@@ -41,11 +44,20 @@ class Sending:
         """The network of a chain among those named; raises ConfigError."""
         return network_of(chosen_networks(self.network_paths), f"eip155:{chain_id}")
 
-    def relaying(self) -> RelayerSettings:
-        """How far and how long a transaction is followed."""
-        from chains.relayer import Finality, RelayerSettings
+    def relaying(self, network: Network) -> RelayerSettings:
+        """How far and how long a transaction is followed, and what it may offer: options before the network's file.
 
-        return RelayerSettings(finality=Finality(self.confirmations), timeout_s=self.timeout_s)
+        Raises ConfigError when the limits contradict each other.
+        """
+        from chains.relayer import RelayerSettings
+
+        return RelayerSettings.on(
+            network.fees.changed(
+                max_fee_gwei=self.max_fee_gwei, max_tip_gwei=self.max_tip_gwei, bump_s=self.bump_after_s
+            ),
+            self.confirmations,
+            self.timeout_s,
+        )
 
 
 def sending_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -59,11 +71,25 @@ def sending_options(command: Callable[..., Any]) -> Callable[..., Any]:
         journal: str | None,
         confirmations: int | None,
         timeout: int,
+        max_fee_gwei: int | None,
+        max_tip_gwei: int | None,
+        bump_after: int | None,
         yes: bool,
         network_paths: tuple[str, ...],
         **others: Any,
     ) -> Any:
-        sending = Sending(signer, password, journal, confirmations, timeout, yes, network_paths)
+        sending = Sending(
+            signer=signer,
+            password=password,
+            journal=journal,
+            confirmations=confirmations,
+            timeout_s=timeout,
+            max_fee_gwei=max_fee_gwei,
+            max_tip_gwei=max_tip_gwei,
+            bump_after_s=bump_after,
+            yes=yes,
+            network_paths=network_paths,
+        )
         return command(*args, sending=sending, **others)
 
     options = (
@@ -88,6 +114,21 @@ def sending_options(command: Callable[..., Any]) -> Callable[..., Any]:
             default=1800,
             show_default=True,
             help="Seconds to follow it; running the command again goes on from there.",
+        ),
+        click.option(
+            "--max-fee-gwei",
+            type=click.IntRange(min=1),
+            help="The most that is offered per gas.  [default: fees.max_fee_gwei of the network file, 200]",
+        ),
+        click.option(
+            "--max-tip-gwei",
+            type=click.IntRange(min=0),
+            help="The most of it for the block's proposer.  [default: fees.max_tip_gwei of the network file, 5]",
+        ),
+        click.option(
+            "--bump-after",
+            type=click.IntRange(min=1),
+            help="Seconds in no block after which more is offered.  [default: fees.bump_s of the network file, 120]",
         ),
         click.option(
             "--yes", is_flag=True, help="Sign and send. Without it the call is only tried and priced."
@@ -115,4 +156,9 @@ def journal_location(settings: Settings, reference: str | None) -> Path | str:
     """The file or URL behind --journal; raises InputError when the variable it names is not set."""
     from aggregator.service.journal import location_of
 
-    return settings.home.root / "relayer.db" if reference is None else location_of(reference, os.environ)
+    return default_journal(settings) if reference is None else location_of(reference, os.environ)
+
+
+def default_journal(settings: Settings) -> Path:
+    """The journal in the home."""
+    return settings.home.root / "relayer.db"

@@ -44,7 +44,11 @@ def _account_options(command: Callable[..., Any]) -> Callable[..., Any]:
             help="The venue's rules (TOML).",
         ),
         click.option("--amount", required=True, help="USD, with up to 6 decimals."),
-        click.option("--reference", default="", help="Names this change; the same one is never sent twice."),
+        click.option(
+            "--reference",
+            default="",
+            help="Names this change: the same one is never sent twice, and the same amount again needs another name.",
+        ),
     )
     for option in reversed(options):
         command = option(command)
@@ -160,7 +164,11 @@ def check(
     "--venue", "venue_file", type=click.Path(path_type=Path), required=True, help="The venue's rules (TOML)."
 )
 @click.option("--amount", required=True, help="USD to reserve, with up to 6 decimals.")
-@click.option("--reference", default="", help="Names this pledge; the same pledge is never sent twice.")
+@click.option(
+    "--reference",
+    default="",
+    help="Names this pledge: the same one is never sent twice, and the same amount again needs another name.",
+)
 @sending_options
 @settings_options
 @pass_settings
@@ -170,6 +178,7 @@ def pledge(
     """Reserve AMOUNT of the margin that BUNDLE proves, for this venue, in the registry.
 
     The bundle is checked first. The registry refuses what is not proven, not fresh, or pledged already.
+    Without --reference, a pledge that was made before is not made again and ends with exit code 8.
     """
     from aggregator.service.venue import check_bundle, require
     from aggregator.service.venue_file import load_venue, parse_usd
@@ -182,7 +191,7 @@ def pledge(
     require(check_bundle(bundle, rules, int(time.time())))
     name = f"pledge:eip155:{rules.chain_id}:{rules.registry}:{bundle.public[4]:x}:{amount_e6}:{reference}"
     data = pledge_call(bundle.account_id, amount_e6)
-    _send_as_venue(settings, sending, rules, name, data, f"pledge {amount} USD")
+    _send_as_venue(settings, sending, rules, name, data, f"pledge {amount} USD", reference)
 
 
 @venue.command()
@@ -193,7 +202,10 @@ def pledge(
 def release(
     settings: Settings, account: str, venue_file: Path, amount: str, reference: str, sending: Sending
 ) -> None:
-    """Give back AMOUNT of what this venue has pledged on ACCOUNT (its id). The registry never refuses that."""
+    """Give back AMOUNT of what this venue has pledged on ACCOUNT (its id). The registry never refuses that.
+
+    Without --reference, a release that was made before is not made again and ends with exit code 8.
+    """
     from aggregator.service.venue_file import load_venue, parse_usd
     from chains.contracts.registry import release_call
 
@@ -201,7 +213,7 @@ def release(
     amount_e6 = parse_usd(amount)
     name = f"release:eip155:{rules.chain_id}:{rules.registry}:{account_id:x}:{amount_e6}:{reference}"
     data = release_call(account_id, amount_e6)
-    _send_as_venue(settings, sending, rules, name, data, f"release {amount} USD")
+    _send_as_venue(settings, sending, rules, name, data, f"release {amount} USD", reference)
 
 
 @venue.command()
@@ -221,7 +233,8 @@ def transfer(
 ) -> None:
     """Hand AMOUNT of this venue's pledge on ACCOUNT (its id) to another venue, with nothing free in between.
 
-    The receiver needs a fresh proof of its own for what it then has, at initial margin.
+    The receiver needs a fresh proof of its own for what it then has, at initial margin. Without --reference, a
+    transfer that was made before is not made again and ends with exit code 8.
     """
     from aggregator.service.venue_file import load_venue, parse_usd
     from chains.contracts.registry import transfer_call
@@ -232,7 +245,7 @@ def transfer(
     amount_e6, to = parse_usd(amount), receiver.lower()
     name = f"transfer:eip155:{rules.chain_id}:{rules.registry}:{account_id:x}:{to}:{amount_e6}:{reference}"
     data = transfer_call(account_id, to, amount_e6)
-    _send_as_venue(settings, sending, rules, name, data, f"hand over {amount} USD")
+    _send_as_venue(settings, sending, rules, name, data, f"hand over {amount} USD", reference)
 
 
 def _account_id(text: str) -> int:
@@ -242,14 +255,33 @@ def _account_id(text: str) -> int:
 
 
 def _send_as_venue(
-    settings: Settings, sending: Sending, rules: VenueRules, name: str, data: bytes, label: str
+    settings: Settings,
+    sending: Sending,
+    rules: VenueRules,
+    name: str,
+    data: bytes,
+    label: str,
+    reference: str,
 ) -> None:
-    """Send one call to the registry as the venue itself, and show how far it came."""
-    from aggregator.cli.relaying import outcome_json, render_outcome, send
+    """Send one call to the registry as the venue itself, and show how far it came.
+
+    Raises AlreadyDoneError for a change that was done before, when no reference says that this very one is meant.
+    """
+    from aggregator.cli.relay_views import outcome_json, refuse_repeat, render_outcome
+    from aggregator.cli.relaying import coin_of, send
     from chains.relayer import Call
 
     own = sending.wallet().address.lower()
     if own != rules.venue:
         raise InputError(f"the signer is {own}, not the venue {rules.venue}; use the venue's key")
     outcome = send(settings, sending, rules.chain_id, Call(name, rules.registry, data, label))
-    settings.show(outcome_json(outcome), lambda console: render_outcome(console, outcome))
+    refusal, coin = refuse_repeat(outcome, reference), coin_of(sending, rules.chain_id)
+
+    def render(console: Console) -> None:
+        # A refusal is the whole answer.
+        if refusal is None:
+            render_outcome(console, outcome, yes=sending.yes, coin=coin, reference=reference)
+
+    settings.show(outcome_json(outcome, yes=sending.yes), render)
+    if refusal is not None:
+        settings.fail_after_answer(refusal)

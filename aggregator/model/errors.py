@@ -21,7 +21,8 @@
     |   `-- WrongAudienceError                    it was made for another venue, chain or registry
     |-- CannotProveError                 exit 5   the statement is false for this account
     |-- TransactionError                 exit 6   a transaction was refused, reverted or not final
-    `-- ToolMissingError                 exit 7   node, anvil or another tool is not installed
+    |-- ToolMissingError                 exit 7   node, anvil or another tool is not installed
+    `-- AlreadyDoneError                 exit 8   it was done before, and not done again
 
 Every message is one sentence: the thing, the reason, and what to do next. The exit code and the problem
 `type` of the HTTP API (RFC 9457) belong to the class.
@@ -174,3 +175,10 @@ class ToolMissingError(CounterfoilError):
 
     exit_code = 7
     problem = "tool-missing"
+
+
+class AlreadyDoneError(CounterfoilError):
+    """What is asked for was done before, so that it was not done again."""
+
+    exit_code = 8
+    problem = "already-done"

@@ -1,5 +1,5 @@
 """What the service does by itself, each only when it is configured: read accounts, look at prices and at the registry,
-prove again before a bundle expires.
+follow what the relayer sent, prove again before a bundle expires.
 
 A round that fails is tried at the next; what a round decided is a row of the store, under an id that the same decision
 would have again, so a restart neither loses nor repeats it.
@@ -25,6 +25,7 @@ from aggregator.service.jobs import new_job_id
 from aggregator.service.linking import parse_caip10
 from aggregator.service.market import read_inputs
 from aggregator.service.networks import network_of
+from aggregator.service.relaying import resume_journal
 from aggregator.service.standing import read_pledges
 from aggregator.service.venue import AcceptedKey
 from aggregator.store import Account
@@ -58,11 +59,13 @@ class Routine:
 def routines_of(service: Service) -> tuple[Routine, ...]:
     """The routines that are configured."""
     number = service.settings.number
+    signs = bool(service.settings.text("relayer", "signer"))
     wanted = (
         Routine("snapshots", number("background", "snapshot_every_s"), read_accounts),
         Routine("prices", number("background", "price_every_s"), look_at_prices),
         Routine("registry", number("background", "registry_every_s"), look_at_registry),
         Routine("proofs", REPROVE_LOOK_S if number("background", "reprove_before_s") else 0, prove_again),
+        Routine("relaying", number("relayer", "resume_every_s") if signs else 0, resume_journal),
         Routine("tidy", TIDY_EVERY_S, tidy),
     )
     return tuple(routine for routine in wanted if routine.every_s)

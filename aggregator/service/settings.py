@@ -64,6 +64,14 @@ SETTINGS: Final = (
         "relayer", "confirmations", 0, "Blocks after which it is final; 0 for the finalized tag.", 0, 10_000
     ),
     Setting("relayer", "timeout_s", 1_800, "Seconds to follow a transaction.", 1, DAY_S),
+    Setting(
+        "relayer",
+        "resume_every_s",
+        60,
+        "Go on this often, and at the start, with what the journal has unsettled; 0 for never.",
+        0,
+        DAY_S,
+    ),
     Setting("proving", "key", "", "A .zkey; empty for this machine's dev key."),
     Setting("proving", "attestors", (), "Attestor services that are asked before a proof, by URL."),
     Setting("proving", "attestor_key_variable", "", "Environment variable with the API key for them."),

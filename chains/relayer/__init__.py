@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from chains.relayer.call import Call, Outcome, Plan, submission_call
 from chains.relayer.fees import FeeLimits, Fees
-from chains.relayer.journal import Attempt, Intent, Journal, Kind, State
-from chains.relayer.manage import IntentStatus, cancel, metrics, retry, status
+from chains.relayer.intents import Attempt, Intent, Kind, State
+from chains.relayer.journal import Journal
+from chains.relayer.manage import IntentStatus, cancel, full_key, metrics, retry, status, status_of
 from chains.relayer.relayer import Relayer
 from chains.relayer.remote_signer import RemoteSigner
 from chains.relayer.settings import Finality, RelayerSettings
@@ -31,9 +32,11 @@ __all__ = [
     "Signer",
     "State",
     "cancel",
+    "full_key",
     "load_signer",
     "metrics",
     "retry",
     "status",
+    "status_of",
     "submission_call",
 ]

@@ -9,7 +9,7 @@ from eth_utils.crypto import keccak
 
 from chains.contracts.registry import Submission, submit_call
 from chains.relayer.fees import Fees
-from chains.relayer.journal import Intent, State
+from chains.relayer.intents import Intent, State
 
 _LAST_TIME: Final = (1 << 63) - 1
 """The largest number that the journal holds."""
@@ -75,12 +75,23 @@ class Plan:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How far a call has come. `plan` is set for a dry run, `intent` for anything that is in the journal."""
+    """How far a call has come.
+
+    Attributes:
+        plan: for a dry run.
+        intent: for anything that is in the journal.
+        already: it was final before it was asked for; nothing was sent.
+        resumed: it was begun before it was asked for, and followed from there; no second one was sent.
+        error: why it could not be followed further.
+    """
 
     key: str
     state: State
     plan: Plan | None = None
     intent: Intent | None = None
+    already: bool = False
+    resumed: bool = False
+    error: str = ""
 
     @property
     def transaction_hash(self) -> str | None:

@@ -13,7 +13,8 @@ from aggregator.model.errors import ChainError, TransactionError
 GWEI: Final = 10**9
 HISTORY_BLOCKS: Final = 10
 REPLACEMENT_PERCENT: Final = 113
-"""Nodes ask a replacement for 10 % more (geth: PriceBump 10) or 12.5 % (others); 13 % satisfies both."""
+"""Nodes want a replacement to raise both fields, by 10 % (geth: PriceBump 10) or 12.5 % (others): 13 % satisfies
+both, and of a field so small that this is less than a wei, one wei."""
 
 
 @dataclass(frozen=True)
@@ -24,11 +25,8 @@ class Fees:
     priority_fee_wei: int
 
     def raised(self) -> Fees:
-        """The least offer that replaces a transaction with these fees, rounded up."""
-        return Fees(
-            -(-self.max_fee_wei * REPLACEMENT_PERCENT // 100),
-            -(-self.priority_fee_wei * REPLACEMENT_PERCENT // 100),
-        )
+        """The least offer that replaces a transaction with these fees: both parts rise, rounded up."""
+        return Fees(_raised_up(self.max_fee_wei), _raised_up(self.priority_fee_wei))
 
     def at_least(self, other: Fees) -> Fees:
         """The larger of both offers, part by part."""
@@ -69,9 +67,13 @@ async def suggest_fees(w3: AsyncWeb3[Any], limits: FeeLimits) -> Fees:
     if base + tip > limits.max_fee_wei:
         raise TransactionError(
             f"gas costs {_gwei(base + tip)} gwei now and the limit is {_gwei(limits.max_fee_wei)} gwei; "
-            "wait, or raise the limit"
+            "wait, or raise the limit (max_fee_gwei of the network file, or --max-fee-gwei)"
         )
     return Fees(min(2 * base + tip, limits.max_fee_wei), tip)
+
+
+def _raised_up(wei: int) -> int:
+    return max(-(-wei * REPLACEMENT_PERCENT // 100), wei + 1)
 
 
 def _gwei(wei: int) -> str:

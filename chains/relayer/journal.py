@@ -1,22 +1,23 @@
 """What the relayer has decided, signed and sent, written down before it happens.
 
     intent -> signed -> broadcast(hashes) -> included(block hash) -> final
-                            |                     `----------------> failed(reason)
-                            `--------------------------------------> replaced
+       |                    |                     `----------------> failed(reason)
+       `-> failed           `--------------------------------------> replaced
 
 An intent is one wished-for effect under a key of its own. Its attempts are signed transactions with one and the same
 nonce, so at most one of them can take effect; giving it up is one more attempt, which does nothing. A signed
 transaction is in the journal before any node sees it: after a crash the same bytes are sent again, never new ones.
 "replaced" is an intent whose nonce a transaction of someone else's has spent for good.
+
+Every change names what it rests on (compare and set): it happens only to the very incarnation of the intent that was
+looked at, by sender and nonce, and only from the states it may start from. A change that finds something else does
+nothing and says so; whoever made it reads again and follows. Only an intent without a nonce fails without the chain.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from enum import StrEnum
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -24,102 +25,18 @@ import sqlalchemy as sa
 
 from aggregator.model.errors import TransactionError
 from chains.relayer.fees import Fees
-from chains.relayer.journal_db import Database, attempts, intents
+from chains.relayer.intents import LIVE, SETTLED, UNSETTLED, Attempt, Intent, Kind, State
+from chains.relayer.journal_db import attempts, intents, nonces
+from chains.relayer.journal_reading import JournalReader, find_intent, in_states, of_sender
 from chains.relayer.signer import SignedTransaction
 
-
-class State(StrEnum):
-    """How far an intent has come. `planned` is a dry run and never in the journal."""
-
-    PLANNED = "planned"
-    INTENT = "intent"
-    SIGNED = "signed"
-    BROADCAST = "broadcast"
-    INCLUDED = "included"
-    FINAL = "final"
-    FAILED = "failed"
-    REPLACED = "replaced"
-
-    @property
-    def settled(self) -> bool:
-        """Nothing more will happen."""
-        return self in {State.FINAL, State.FAILED, State.REPLACED}
-
-    @property
-    def without_effect(self) -> bool:
-        """Settled, and the effect did not come about: the same call may be made anew."""
-        return self in {State.FAILED, State.REPLACED}
+_WAITING: Final = (State.SIGNED, State.BROADCAST)
+_MOST_TRIES: Final = 100
+"""Signatures that lose their nonce to another process, before the intent is left for another run."""
 
 
-@dataclass(frozen=True)
-class Intent:
-    """One row: a wished-for effect and how far it has come.
-
-    Attributes:
-        expires_at: chain time in Unix seconds after which the effect is impossible.
-        giving_up: why its nonce is being given to a transaction that does nothing; empty otherwise.
-        alert: what a person should look at; empty when all is well.
-        changed_at: Unix seconds of the last change of state.
-    """
-
-    key: str
-    chain_id: int
-    sender: str
-    label: str
-    target: str | None
-    data: bytes
-    fingerprint: str
-    state: State
-    reason: str = ""
-    nonce: int | None = None
-    gas: int | None = None
-    block_number: int | None = None
-    block_hash: str | None = None
-    transaction_hash: str | None = None
-    gas_used: int | None = None
-    contract_address: str | None = None
-    expires_at: int | None = None
-    giving_up: str = ""
-    alert: str = ""
-    changed_at: int = 0
-
-
-class Kind(StrEnum):
-    """What an attempt does: the intent's call, or nothing (it spends the nonce)."""
-
-    CALL = "call"
-    CANCEL = "cancel"
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """One signed transaction of an intent. `sent_at` is when a node first took it."""
-
-    hash: str
-    nonce: int
-    raw: bytes
-    fees: Fees
-    signed_at: int
-    kind: Kind = Kind.CALL
-    sent_at: int | None = None
-
-
-_LIVE: Final = (State.SIGNED, State.BROADCAST, State.INCLUDED)
-_SETTLED: Final = tuple(state for state in State if state.settled)
-
-
-class Journal:
+class Journal(JournalReader):
     """The relayer's memory: a file, or a PostgreSQL database. Several processes may share one."""
-
-    def __init__(self, location: Path | str) -> None:
-        """Open or create the journal at a file's path or a database's URL.
-
-        Raises:
-            FormatError: what is there is something else, or of a later version.
-            InputError: the URL cannot be used.
-        """
-        self.location = location
-        self._db = Database(location)
 
     def __enter__(self) -> Self:
         return self
@@ -133,43 +50,6 @@ class Journal:
         """Let go of the database."""
         self._db.close()
 
-    def find(self, key: str) -> Intent | None:
-        """The intent under `key`."""
-        with self._db.reading() as connection:
-            return _find(connection, key)
-
-    def live(self, chain_id: int, sender: str) -> list[Intent]:
-        """Intents of `sender` on a chain that are signed and not settled, by nonce."""
-        with self._db.reading() as connection:
-            return _live(connection, chain_id, sender)
-
-    def attempts(self, key: str) -> list[Attempt]:
-        """Signed transactions of the intent's present nonce, oldest first."""
-        query = (
-            sa.select(attempts)
-            .join(intents, (intents.c.key == attempts.c.key) & (intents.c.nonce == attempts.c.nonce))
-            .where(attempts.c.key == key)
-            .order_by(attempts.c.ordinal)
-        )
-        with self._db.reading() as connection:
-            return [_attempt(row) for row in connection.execute(query).mappings()]
-
-    def all(self) -> list[Intent]:
-        """Every intent, in the order of its last change."""
-        query = sa.select(intents).order_by(intents.c.changed_at, intents.c.key)
-        with self._db.reading() as connection:
-            return [_intent(row) for row in connection.execute(query).mappings()]
-
-    def waiting(self, chain_id: int, sender: str) -> list[Intent]:
-        """Intents of `sender` on a chain that were written down and never signed."""
-        query = (
-            sa.select(intents)
-            .where(_of(chain_id, sender), intents.c.state == State.INTENT.value)
-            .order_by(intents.c.changed_at, intents.c.key)
-        )
-        with self._db.reading() as connection:
-            return [_intent(row) for row in connection.execute(query).mappings()]
-
     def intend(self, intent: Intent) -> Intent:
         """Write an intent down, or find it.
 
@@ -180,7 +60,7 @@ class Journal:
             TransactionError: the key belongs to another effect.
         """
         with self._db.writing() as connection:
-            known = _find(connection, intent.key)
+            known = find_intent(connection, intent.key)
             if known and not known.state.without_effect:
                 same = (known.fingerprint, known.chain_id, known.sender) == (
                     intent.fingerprint,
@@ -210,9 +90,16 @@ class Journal:
             )
         return intent
 
+    def abandon(self, key: str, reason: str) -> bool:
+        """An intent that was never signed fails. Returns False when it has a nonce by now, or is settled."""
+        unsigned = (intents.c.state == State.INTENT.value) & intents.c.nonce.is_(None)
+        with self._db.writing() as connection:
+            values = {"state": State.FAILED.value, "reason": reason, "alert": "", "changed_at": _now()}
+            return _changed(connection, (intents.c.key == key) & unsigned, **values)
+
     def sign(
         self,
-        key: str,
+        intent: Intent,
         *,
         pending_nonce: int,
         gas: int,
@@ -220,56 +107,75 @@ class Journal:
         sign: Callable[[int], SignedTransaction],
         exactly: bool = False,
     ) -> bool:
-        """Give the intent a nonce, sign it and write both down, in one database transaction.
+        """Sign the intent with a nonce, and write nonce and signed bytes down in one database transaction.
+
+        Nothing is locked while `sign` thinks: when the nonce is taken meanwhile, its signature is thrown away unsent
+        and the next nonce signed.
 
         Parameters:
-            pending_nonce: the sender's next nonce according to the chain; journalled ones count too.
+            intent: as it was written down; nothing is signed when the journal has something else under its key.
+            pending_nonce: the sender's next nonce according to the chain; journalled ones count too, settled ones as
+                well, because the node may lag.
             gas: its gas limit, kept for replacements.
             sign: signs the transaction with the nonce it is given.
             exactly: `pending_nonce` or none.
 
-        Returns: False when another process has signed it, or taken exactly that nonce, in the meantime.
+        Returns: False when another process has signed or given it up, or taken exactly that nonce, in the meantime.
+
+        Raises:
+            TransactionError: others take the nonces faster than they are signed.
         """
-        with self._db.writing() as connection:
-            intent = _find(connection, key)
-            if intent is None or intent.state is not State.INTENT:
+        for _ in range(_MOST_TRIES):
+            with self._db.reading() as connection:
+                nonce = _nonce_for(connection, intent, pending_nonce, exactly=exactly)
+            if nonce is None:
                 return False
-            used = {i.nonce for i in _live(connection, intent.chain_id, intent.sender)}
-            nonce = pending_nonce
-            if exactly and nonce in used:
-                return False
-            while nonce in used:
-                nonce += 1
-            self._write_attempt(connection, key, nonce, fees, sign(nonce))
-            _update(connection, key, state=State.SIGNED.value, nonce=nonce, gas=gas, changed_at=_now())
-        return True
+            signed = sign(nonce)
+            with self._db.writing() as connection:
+                if _nonce_for(connection, intent, pending_nonce, exactly=exactly) != nonce:
+                    continue
+                self._write_attempt(connection, intent.key, nonce, fees, signed)
+                values = {"state": State.SIGNED.value, "nonce": nonce, "gas": gas, "changed_at": _now()}
+                _changed(connection, intents.c.key == intent.key, **values)
+            return True
+        raise TransactionError(
+            f"nonces of {intent.sender} are taken faster than they are signed; {intent.key} is written down, "
+            "run it again"
+        )
 
     def replace(
         self,
-        key: str,
+        intent: Intent,
+        last: Attempt,
         fees: Fees,
         sign: Callable[[int], SignedTransaction],
         *,
         kind: Kind = Kind.CALL,
         giving_up: str = "",
     ) -> bool:
-        """Sign the intent again with its own nonce and other fees.
+        """Sign the intent again with its own nonce and other fees; nothing is locked while `sign` thinks.
 
         Parameters:
+            last: the newest attempt that was looked at.
             kind: CANCEL for a transaction that only spends the nonce.
             giving_up: written down with it: why.
 
-        Returns: False when it is in a block or settled by now, so that nothing was signed.
+        Returns: False when it is in a block or settled by now, or another attempt was added, so that nothing is kept.
         """
+        if intent.nonce is None:
+            raise TransactionError(f"{intent.key} has nothing to replace; send it first")
+        signed = sign(intent.nonce)
+        newest = sa.select(attempts.c.hash).where(attempts.c.key == intent.key)
+        newest = newest.order_by(attempts.c.ordinal.desc()).limit(1)
         with self._db.writing() as connection:
-            intent = _find(connection, key)
-            if intent is None or intent.nonce is None:
-                raise TransactionError(f"{key} has nothing to replace; send it first")
-            if intent.state not in {State.SIGNED, State.BROADCAST}:
+            waiting = sa.select(intents.c.key).where(_same(intent), in_states(_WAITING))
+            if connection.execute(waiting).first() is None:
+                return False
+            if connection.execute(newest).scalar() != last.hash:
                 return False
             if giving_up:
-                _update(connection, key, giving_up=giving_up)
-            self._write_attempt(connection, key, intent.nonce, fees, sign(intent.nonce), kind)
+                _changed(connection, _same(intent), giving_up=giving_up)
+            self._write_attempt(connection, intent.key, intent.nonce, fees, signed, kind)
         return True
 
     def sent(self, transaction_hash: str) -> None:
@@ -282,17 +188,22 @@ class Journal:
             )
 
     def alert(self, key: str, text: str) -> None:
-        """Say what a person should look at; empty when it is over."""
+        """Say what a person should look at; empty when it is over. Nothing is said of a settled intent."""
         with self._db.writing() as connection:
-            _update(connection, key, alert=text)
+            _changed(connection, (intents.c.key == key) & in_states(UNSETTLED), alert=text)
 
-    def broadcast(self, key: str) -> None:
-        """A node has taken it; or the block that held it is gone."""
+    def broadcast(self, intent: Intent) -> bool:
+        """A node has taken it for the first time. Returns whether it was only signed until now."""
         with self._db.writing() as connection:
-            _update(
+            values = {"state": State.BROADCAST.value, "alert": "", "changed_at": _now()}
+            return _changed(connection, _same(intent) & in_states((State.SIGNED,)), **values)
+
+    def uprooted(self, intent: Intent) -> bool:
+        """The block that held it is gone. Returns whether that block is what the journal had."""
+        with self._db.writing() as connection:
+            return _changed(
                 connection,
-                key,
-                _in(_LIVE),
+                _same(intent) & in_states((State.INCLUDED,)) & _same_block(intent),
                 state=State.BROADCAST.value,
                 block_number=None,
                 block_hash=None,
@@ -304,20 +215,19 @@ class Journal:
 
     def included(
         self,
-        key: str,
+        intent: Intent,
         *,
         transaction_hash: str,
         block_number: int,
         block_hash: str,
         gas_used: int,
         contract_address: str | None,
-    ) -> None:
-        """A block holds one of its attempts."""
+    ) -> bool:
+        """A block holds one of its attempts. Returns whether it was not settled yet."""
         with self._db.writing() as connection:
-            _update(
+            return _changed(
                 connection,
-                key,
-                _in(_LIVE),
+                _same(intent) & in_states(LIVE),
                 state=State.INCLUDED.value,
                 transaction_hash=transaction_hash,
                 block_number=block_number,
@@ -327,18 +237,50 @@ class Journal:
                 changed_at=_now(),
             )
 
-    def settle(self, key: str, state: State, reason: str = "") -> None:
-        """It is final, or has failed for good."""
+    def settle(self, intent: Intent, state: State, reason: str = "") -> bool:
+        """The chain has decided: a final block holds it, its cancellation, or another transaction with its nonce.
+
+        Returns: whether it was signed, not settled, and in the block (or none) that `intent` says.
+        """
         with self._db.writing() as connection:
-            _update(
+            done = _changed(
                 connection,
-                key,
-                ~_in(_SETTLED),
+                _same(intent) & in_states(LIVE) & _same_block(intent),
                 state=state.value,
                 reason=reason,
                 alert="",
                 changed_at=_now(),
             )
+            if done and intent.nonce is not None:
+                _spend(connection, intent, intent.nonce)
+        return done
+
+    def prune(self, before: int) -> int:
+        """Forget what is not needed any more of intents that were settled before a time; returns of how many.
+
+        Signed bytes go, and the call data of final ones. Keys, fingerprints, nonces and hashes stay, and the call data
+        of failed ones: what was done is never done again, what failed can be tried again.
+
+        Parameters:
+            before: Unix seconds.
+        """
+        old = in_states(SETTLED) & (intents.c.changed_at < before)
+        keys = sa.select(intents.c.key).where(old)
+        kept = sa.select(sa.func.count(sa.distinct(attempts.c.key))).where(attempts.c.key.in_(keys))
+        with self._db.writing() as connection:
+            number = int(connection.execute(kept).scalar_one())
+            connection.execute(sa.delete(attempts).where(attempts.c.key.in_(keys)))
+            _changed(connection, old & in_states((State.FINAL,)), data=b"")
+        return number
+
+    def prunable(self, before: int) -> int:
+        """Of how many intents `prune` would forget something."""
+        old = in_states(SETTLED) & (intents.c.changed_at < before)
+        query = sa.select(sa.func.count(sa.distinct(attempts.c.key))).where(
+            attempts.c.key.in_(sa.select(intents.c.key).where(old))
+        )
+        with self._db.reading() as connection:
+            return int(connection.execute(query).scalar_one())
 
     def _write_attempt(
         self,
@@ -365,43 +307,56 @@ class Journal:
         )
 
 
-def _find(connection: sa.Connection, key: str) -> Intent | None:
-    row = connection.execute(sa.select(intents).where(intents.c.key == key)).mappings().first()
-    return _intent(row) if row else None
-
-
-def _live(connection: sa.Connection, chain_id: int, sender: str) -> list[Intent]:
-    query = sa.select(intents).where(_of(chain_id, sender), _in(_LIVE)).order_by(intents.c.nonce)
-    return [_intent(row) for row in connection.execute(query).mappings()]
-
-
-def _of(chain_id: int, sender: str) -> sa.ColumnElement[bool]:
-    return (intents.c.chain_id == chain_id) & (intents.c.sender == sender)
-
-
-def _in(states: tuple[State, ...]) -> sa.ColumnElement[bool]:
-    return intents.c.state.in_([state.value for state in states])
-
-
-def _update(connection: sa.Connection, key: str, *where: sa.ColumnElement[bool], **values: Any) -> None:
-    connection.execute(sa.update(intents).where(intents.c.key == key, *where).values(**values))
-
-
-def _intent(row: sa.RowMapping) -> Intent:
-    values = {name: row[name] for name in Intent.__dataclass_fields__}
-    return Intent(**{**values, "state": State(values["state"]), "data": bytes(values["data"])})
-
-
-def _attempt(row: sa.RowMapping) -> Attempt:
-    return Attempt(
-        hash=row["hash"],
-        nonce=row["nonce"],
-        raw=bytes(row["raw"]),
-        fees=Fees(int(row["max_fee_wei"]), int(row["priority_fee_wei"])),
-        signed_at=row["signed_at"],
-        kind=Kind(row["kind"]),
-        sent_at=row["sent_at"],
+def _nonce_for(connection: sa.Connection, intent: Intent, pending_nonce: int, *, exactly: bool) -> int | None:
+    """The nonce an unsigned intent would get now; None when it cannot be signed any more, or not exactly so."""
+    known = find_intent(connection, intent.key)
+    if known is None or known.state is not State.INTENT or _content(known) != _content(intent):
+        return None
+    mine = of_sender(intent.chain_id, intent.sender)
+    used = set(connection.execute(sa.select(intents.c.nonce).where(mine, in_states(LIVE))).scalars())
+    if exactly:
+        return None if pending_nonce in used else pending_nonce
+    spent = sa.select(nonces.c.next_nonce).where(
+        nonces.c.chain_id == intent.chain_id, nonces.c.sender == intent.sender
     )
+    nonce = max(pending_nonce, int(connection.execute(spent).scalar() or 0))
+    while nonce in used:
+        nonce += 1
+    return nonce
+
+
+def _spend(connection: sa.Connection, intent: Intent, nonce: int) -> None:
+    """Never give `nonce` or one below it again."""
+    row = (nonces.c.chain_id == intent.chain_id) & (nonces.c.sender == intent.sender)
+    known = connection.execute(sa.select(nonces.c.next_nonce).where(row)).scalar()
+    if known is None:
+        values = {"chain_id": intent.chain_id, "sender": intent.sender, "next_nonce": nonce + 1}
+        connection.execute(nonces.insert().values(**values))
+    elif known <= nonce:
+        connection.execute(sa.update(nonces).where(row).values(next_nonce=nonce + 1))
+
+
+def _content(intent: Intent) -> tuple[object, ...]:
+    """What would be signed."""
+    return intent.chain_id, intent.sender, intent.target, intent.data, intent.fingerprint
+
+
+def _same(intent: Intent) -> sa.ColumnElement[bool]:
+    """This incarnation: an intent that started anew has another nonce, or another sender."""
+    return (
+        (intents.c.key == intent.key)
+        & of_sender(intent.chain_id, intent.sender)
+        & (intents.c.nonce == intent.nonce)
+    )
+
+
+def _same_block(intent: Intent) -> sa.ColumnElement[bool]:
+    return intents.c.block_hash.is_not_distinct_from(intent.block_hash)
+
+
+def _changed(connection: sa.Connection, where: sa.ColumnElement[bool], **values: Any) -> bool:
+    """Whether a row was there to change."""
+    return connection.execute(sa.update(intents).where(where).values(**values)).rowcount > 0
 
 
 def _now() -> int:

@@ -1,5 +1,7 @@
 """The journal's tables, and the two databases they live in: one SQLite file, or PostgreSQL by URL.
 
+A journal of an earlier version is brought to the present one when it is opened, in one transaction (Alembic).
+
 Several processes may share either. Whoever writes does so alone, so that two relayers on one key never give one nonce
 twice: SQLite by BEGIN IMMEDIATE, PostgreSQL by a lock on the table of intents. Readers never wait.
 """
@@ -16,33 +18,20 @@ from sqlalchemy import event
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 
 from aggregator.model.errors import FormatError, InputError, TransactionError
+from chains.relayer.migrations import migrate
 
-VERSION: Final = 3
+VERSION: Final = 4
+"""Of the schema; its migration is the newest under `migrations/versions`."""
 POSTGRES_SCHEMA: Final = "counterfoil_relayer"
 """A schema of its own, so that the journal can share a database with anything else."""
 _BUSY_S: Final = 30
-_UPGRADES: Final = {
-    1: (
-        "ALTER TABLE intents ADD COLUMN expires_at INTEGER",
-        "ALTER TABLE intents ADD COLUMN giving_up TEXT NOT NULL DEFAULT ''",
-        "ALTER TABLE intents ADD COLUMN alert TEXT NOT NULL DEFAULT ''",
-        "ALTER TABLE attempts ADD COLUMN kind TEXT NOT NULL DEFAULT 'call'",
-        "ALTER TABLE attempts ADD COLUMN sent_at INTEGER",
-    ),
-    2: (
-        "ALTER TABLE attempts ADD COLUMN ordinal INTEGER NOT NULL DEFAULT 0",
-        "UPDATE attempts SET ordinal = rowid",
-    ),
-}
-"""Version of an older SQLite file -> what brings it to the next one."""
-
-_metadata: Final = sa.MetaData()
+metadata: Final = sa.MetaData()
 _Whole: Final = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 _LIVE: Final = sa.text("state IN ('signed', 'broadcast', 'included')")
 
 intents: Final = sa.Table(
     "intents",
-    _metadata,
+    metadata,
     sa.Column("key", sa.Text, primary_key=True),
     sa.Column("chain_id", _Whole, nullable=False),
     sa.Column("sender", sa.Text, nullable=False),
@@ -72,9 +61,12 @@ sa.Index(
     sqlite_where=_LIVE,
     postgresql_where=_LIVE,
 )
+sa.Index("intents_by_sender", intents.c.chain_id, intents.c.sender, intents.c.state, intents.c.nonce)
+sa.Index("intents_by_state", intents.c.state, intents.c.changed_at)
+sa.Index("intents_by_change", intents.c.changed_at, intents.c.key)
 attempts: Final = sa.Table(
     "attempts",
-    _metadata,
+    metadata,
     sa.Column("hash", sa.Text, primary_key=True),
     sa.Column("key", sa.Text, nullable=False),
     sa.Column("nonce", _Whole, nullable=False),
@@ -87,6 +79,16 @@ attempts: Final = sa.Table(
     sa.Column("ordinal", _Whole, nullable=False, server_default="0"),
     sqlite_strict=True,
 )
+sa.Index("attempts_by_key", attempts.c.key, attempts.c.ordinal)
+nonces: Final = sa.Table(
+    "nonces",
+    metadata,
+    sa.Column("chain_id", _Whole, primary_key=True),
+    sa.Column("sender", sa.Text, primary_key=True),
+    sa.Column("next_nonce", _Whole, nullable=False),
+    sqlite_strict=True,
+)
+"""The lowest nonce of a sender that nothing settled has had."""
 _version: Final = sa.Table("version", sa.MetaData(), sa.Column("version", sa.Integer, nullable=False))
 
 
@@ -157,32 +159,31 @@ class Database:
         tables = int(connection.exec_driver_sql("SELECT count(*) FROM sqlite_schema").scalar_one())
         if version == VERSION:
             return
-        if version == 0 and tables == 0:
-            _metadata.create_all(connection)
-        elif version in _UPGRADES:
-            for step in range(version, VERSION):
-                for statement in _UPGRADES[step]:
-                    connection.exec_driver_sql(statement)
-        else:
+        if version > VERSION or (version == 0 and tables):
             raise FormatError(
                 f"{self.where} is not a relayer journal of version {VERSION}; name another file"
             )
+        migrate(connection, version or None)
         connection.exec_driver_sql(f"PRAGMA user_version = {VERSION}")
 
     def _prepare_postgres(self, connection: sa.Connection) -> None:
         # Two processes that start at once: the second waits here, and then finds all made.
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock(hashtext('{POSTGRES_SCHEMA}'))")
         connection.exec_driver_sql(f"CREATE SCHEMA IF NOT EXISTS {POSTGRES_SCHEMA}")
-        _metadata.create_all(connection)
         _version.metadata.create_all(connection)
         found = connection.execute(sa.select(_version.c.version)).scalar()
-        if found is None:
-            connection.execute(_version.insert().values(version=VERSION))
-        elif found != VERSION:
+        if found == VERSION:
+            return
+        if found is not None and found > VERSION:
             raise FormatError(
                 f"{self.where} holds a relayer journal of version {found}, this program reads {VERSION}; "
                 "use the counterfoil that wrote it or another database"
             )
+        # The migrations name tables without their schema.
+        connection.exec_driver_sql(f"SET LOCAL search_path TO {POSTGRES_SCHEMA}")
+        migrate(connection, found)
+        change = _version.insert() if found is None else sa.update(_version)
+        connection.execute(change.values(version=VERSION))
 
     def _has_tables(self, connection: sa.Connection) -> bool:
         found = connection.exec_driver_sql(f"SELECT to_regclass('{POSTGRES_SCHEMA}.intents')")

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from aggregator.model.errors import InputError
 from chains.relayer.call import Outcome
-from chains.relayer.journal import Attempt, Intent, Journal, State
+from chains.relayer.intents import Attempt, Intent
+from chains.relayer.journal import Journal
 from chains.relayer.relayer import Relayer
 
 
@@ -27,29 +28,47 @@ class IntentStatus:
 
 
 def status(
-    journal: Journal, key: str | None = None, *, chain_id: int | None = None, unsettled: bool = False
+    journal: Journal,
+    *,
+    chain_id: int | None = None,
+    unsettled: bool = False,
+    start: int = 0,
+    limit: int | None = None,
+    newest_first: bool = False,
 ) -> list[IntentStatus]:
     """What is in the journal, the longest unchanged first. No chain is asked.
 
     Parameters:
-        key: only this intent.
         chain_id: only those on this chain.
         unsettled: only those on which something may still happen.
-
-    Raises:
-        InputError: there is no intent of that key.
+        start, limit: how many to pass over, and how many to give.
+        newest_first: in the other order.
     """
-    now = int(time.time())
-    found = [
-        IntentStatus(i, tuple(journal.attempts(i.key)), max(0, now - i.changed_at))
-        for i in journal.all()
-        if (key is None or i.key == key)
-        and (chain_id is None or i.chain_id == chain_id)
-        and not (unsettled and i.state.settled)
-    ]
-    if key is not None and not found:
+    found = journal.page(
+        chain_id=chain_id, unsettled=unsettled, start=start, limit=limit, newest_first=newest_first
+    )
+    now, attempts = int(time.time()), journal.attempts_of([i.key for i in found])
+    return [IntentStatus(i, tuple(attempts.get(i.key, ())), max(0, now - i.changed_at)) for i in found]
+
+
+def status_of(journal: Journal, key: str) -> IntentStatus:
+    """One intent, by its whole key. Raises InputError when there is none."""
+    intent = journal.find(key)
+    if intent is None:
         raise InputError(f"the journal has no intent {key}; list them with relay status")
-    return found
+    return IntentStatus(intent, tuple(journal.attempts(key)), max(0, int(time.time()) - intent.changed_at))
+
+
+def full_key(journal: Journal, beginning: str) -> str:
+    """The key that this is, or that alone begins with it. Raises InputError when there is none, or more than one."""
+    if journal.find(beginning) is not None:
+        return beginning
+    found = journal.keys_like(beginning, 2) if beginning else []
+    if len(found) > 1:
+        raise InputError(f"several intents begin with {beginning} ({found[0]}, ..); give more of the key")
+    if not found:
+        raise InputError(f"the journal has no intent {beginning}; list them with relay status")
+    return found[0]
 
 
 async def retry(relayer: Relayer, key: str) -> Outcome:
@@ -77,22 +96,19 @@ async def cancel(relayer: Relayer, key: str) -> Outcome:
 
 def metrics(journal: Journal) -> str:
     """The journal in the Prometheus text format (version 0.0.4)."""
-    intents = journal.all()
-    now = int(time.time())
-    counts = Counter((i.chain_id, i.state) for i in intents)
-    oldest: dict[int, int] = {}
-    alerts: Counter[int] = Counter()
-    for i in intents:
-        if not i.state.settled:
-            oldest[i.chain_id] = max(oldest.get(i.chain_id, 0), now - i.changed_at)
-            alerts[i.chain_id] += bool(i.alert)
+    counted, now = journal.counts(), int(time.time())
+    oldest, alerts = dict.fromkeys((c.chain_id for c in counted), 0), Counter[int]()
+    for c in counted:
+        alerts[c.chain_id] += 0 if c.state.settled else c.alerts
+        if not c.state.settled:
+            oldest[c.chain_id] = max(oldest[c.chain_id], now - c.since)
     lines = [
         "# HELP counterfoil_relayer_intents Intents by state.",
         "# TYPE counterfoil_relayer_intents gauge",
     ]
-    for chain, state in sorted(counts):
-        labels = f'chain="eip155:{chain}",state="{State(state).value}"'
-        lines.append(f"counterfoil_relayer_intents{{{labels}}} {counts[chain, state]}")
+    for c in counted:
+        labels = f'chain="eip155:{c.chain_id}",state="{c.state.value}"'
+        lines.append(f"counterfoil_relayer_intents{{{labels}}} {c.number}")
     for name, text, values in (
         ("oldest_unsettled_seconds", "Time since the longest unchanged unsettled intent changed.", oldest),
         ("alerts", "Unsettled intents that a person should look at.", alerts),

@@ -8,7 +8,7 @@ from typing import Any, Final
 from web3.exceptions import Web3RPCError
 
 from chains.relayer.fees import Fees
-from chains.relayer.journal import Intent, Kind
+from chains.relayer.intents import Intent, Kind
 
 TRANSFER_GAS: Final = 21_000
 """Gas of a transfer to an account without code (yellow paper, G_transaction)."""

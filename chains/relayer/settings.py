@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from aggregator.model.errors import ConfigError
-from chains.relayer.fees import FeeLimits
+from chains.network_fees import OfferLimits
+from chains.relayer.fees import GWEI, FeeLimits
 
 
 @dataclass(frozen=True)
@@ -45,3 +46,13 @@ class RelayerSettings:
     timeout_s: float = 1800.0
     rebroadcast_s: float = 30.0
     bump_s: float = 120.0
+
+    @classmethod
+    def on(cls, offer: OfferLimits, confirmations: int | None, timeout_s: float) -> RelayerSettings:
+        """The settings for a network: `offer` is what its file allows, `confirmations` None for the finalized tag."""
+        return cls(
+            finality=Finality(confirmations),
+            limits=FeeLimits(offer.max_fee_gwei * GWEI, offer.max_tip_gwei * GWEI),
+            timeout_s=timeout_s,
+            bump_s=float(offer.bump_s),
+        )

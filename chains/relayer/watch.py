@@ -17,8 +17,12 @@ from web3.types import BlockIdentifier, TxParams, TxReceipt
 
 from chains.contracts.registry import revert_data
 from chains.contracts.reverts import refusal
-from chains.relayer.journal import Attempt, Intent
+from chains.relayer.intents import Attempt, Intent
 from chains.relayer.settings import Finality
+
+
+class NotShownError(Exception):
+    """A node keeps too little to show what was asked for; nothing is concluded from that."""
 
 
 class Watch:
@@ -63,11 +67,14 @@ class Watch:
     async def spender(self, sender: str, nonce: int, final_height: int) -> str | None:
         """Hash of the transaction in a final block that spent `nonce`.
 
-        Returns: None while none did, or while the node cannot show it.
+        Returns: None while none did.
+
+        Raises:
+            NotShownError: the node does not keep state or blocks as old as are needed for that.
         """
-        if final_height < 0 or await self.count(sender, final_height) <= nonce:
-            return None
         try:
+            if final_height < 0 or await self.count(sender, final_height) <= nonce:
+                return None
             low, high, step = final_height, final_height, 1
             while low > 0 and await self.count(sender, low) > nonce:
                 high, low, step = low, max(0, low - step), step * 2
@@ -79,10 +86,13 @@ class Watch:
                 for tx in block.get("transactions", ()):
                     if not isinstance(tx, bytes) and tx["from"] == sender and tx["nonce"] == nonce:
                         return str(tx["hash"].to_0x_hex())
-        except (Web3RPCError, BlockNotFound):
-            # An old block that the node no longer has. Nothing is concluded.
-            return None
+        except (Web3RPCError, BlockNotFound) as error:
+            raise NotShownError from error
         return None
+
+    async def spent(self, sender: str, nonce: int) -> bool:
+        """Whether a block, final or not, holds a transaction with `nonce`."""
+        return await self.count(sender, "latest") > nonce
 
     async def why_reverted(self, intent: Intent, number: int) -> str:
         """The reason, from running the call again on the state before its block (the best a node can do)."""

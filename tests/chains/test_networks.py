@@ -12,7 +12,8 @@ from eth_utils.address import is_checksum_address
 
 from aggregator.model.errors import ConfigError
 from chains.balances import assets_of
-from chains.networks import load_network, load_networks, parse_network
+from chains.networks import OfferLimits, load_network, load_networks, parse_network
+from chains.relayer import Fees, RelayerSettings
 
 FOLDER = Path(__file__).parents[2] / "configs" / "networks"
 CHAIN_IDS = {"ethereum": 1, "base": 8453, "arbitrum": 42161, "optimism": 10, "polygon": 137}
@@ -60,14 +61,30 @@ def test_every_key_is_explained_in_ethereum_toml() -> None:
     source = (Path(__file__).parents[2] / "chains" / "networks.py").read_text()
     source += (Path(__file__).parents[2] / "chains" / "network_markets.py").read_text()
     source += (Path(__file__).parents[2] / "chains" / "network_feeds.py").read_text()
+    source += (Path(__file__).parents[2] / "chains" / "network_fees.py").read_text()
     known = set(
         re.findall(r'table\.(?:text|texts|number|symbol|address|tables|scaled|moment)\("(\w+)"', source)
     )
     known |= set(re.findall(r'top\.(?:text|texts|number|tables)\("(\w+)"', source))
-    known |= {"native", "rpc", "sequencer"}
+    known |= {"native", "rpc", "fees", "sequencer"}
     assert len(known) > 20
     for key in known:
         assert re.search(rf"\b{key}\b", text), f"{key} is not explained"
+
+
+def test_fee_limits_are_of_the_network_and_of_the_options() -> None:
+    """Polygon's own, above the tip that its validators ask for; an option goes before the file."""
+    ethereum, polygon = (load_network(FOLDER / f"{name}.toml").fees for name in ("ethereum", "polygon"))
+    assert ethereum == OfferLimits() == OfferLimits(max_fee_gwei=200, max_tip_gwei=5, bump_s=120)
+    settings = RelayerSettings.on(polygon, None, 60)
+    asked = Fees(max_fee_wei=130 * 10**9, priority_fee_wei=30 * 10**9)
+    assert settings.limits.allow(asked.raised().raised())
+    assert not RelayerSettings.on(ethereum, None, 60).limits.allow(asked.raised())
+    assert ethereum.changed(max_fee_gwei=3) == OfferLimits(max_fee_gwei=3, max_tip_gwei=3, bump_s=120)
+    assert ethereum.changed(max_tip_gwei=7, bump_s=1) == OfferLimits(200, 7, 1)
+    assert RelayerSettings.on(ethereum.changed(bump_s=9), 3, 60).bump_s == 9.0
+    with pytest.raises(ConfigError, match="above the fee's of 3 gwei"):
+        ethereum.changed(max_fee_gwei=3, max_tip_gwei=4)
 
 
 def test_endpoints_come_from_the_environment_and_keys_never_show() -> None:
@@ -143,6 +160,10 @@ MANAGER = {
         (changed("native", "decimals", value=31), "native.decimals is 31"),
         (changed("rpc", "timeout", value=3), "rpc has the unknown field 'timeout'"),
         (changed("rpc", "timeout_s", value=0), "rpc.timeout_s is 0"),
+        (changed("fees", value={"max_fee_gwei": 0}), "fees.max_fee_gwei is 0"),
+        (changed("fees", value={"max_tip_gwei": 201}), "fees.max_tip_gwei is above max_fee_gwei (200)"),
+        (changed("fees", value={"bump_s": 0}), "fees.bump_s is 0"),
+        (changed("fees", value={"tip": 1}), "fees has the unknown field 'tip'"),
         (changed("tokens", value={}), "tokens is not"),
         (changed("tokens", 0, "address", value=USDC["address"].lower()), "tokens[0].address"),
         (changed("tokens", 0, "address", value=USDC["address"][:-1]), "tokens[0].address"),

@@ -8,6 +8,7 @@ from typing import Final
 from aiohttp import web
 
 from aggregator.model.errors import (
+    AlreadyDoneError,
     ChainError,
     ConflictError,
     CounterfoilError,
@@ -26,6 +27,7 @@ PREFIX: Final = "urn:counterfoil:problem:"
 STATUSES: Final[tuple[tuple[type[CounterfoilError], int], ...]] = (
     (NotFoundError, 404),
     (ConflictError, 409),
+    (AlreadyDoneError, 409),
     (KeyFileError, 503),
     (StoreError, 503),
     (InputError, 400),

@@ -25,6 +25,7 @@ from aggregator.store import Home
 from aggregator.store.asynchronous import AsyncStore
 from aggregator.store.callers import ApiKey
 from chains.networks import Network
+from chains.relayer import Signer
 from circuits.keys import verification_key_id
 
 T = TypeVar("T")
@@ -55,6 +56,9 @@ class Service:
     clock: Callable[[], float] = time.time
     stopping: bool = False
     tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    signer: Signer | None = None
+    followed: set[str] = field(default_factory=set)
+    """Keys of the relayer's journal that a job is following."""
     _keys: tuple[ApiKey, ...] = ()
     _keys_until: float = 0.0
     _venues: Mapping[str, VenueRules] = field(default_factory=dict)

@@ -9,7 +9,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from aggregator.fixed import format_decimal
-from aggregator.model.errors import InputError, NotFoundError
+from aggregator.model.errors import InputError
 from aggregator.model.snapshot import snapshot_json
 from aggregator.model.strictjson import JsonObject, canonical_json
 from aggregator.service import provenance
@@ -44,7 +44,7 @@ from aggregator.service.http.venues import level_of
 from aggregator.service.jobs import job_json, new_job_id
 from aggregator.service.journal import intent_json
 from aggregator.service.linking import parse_address, parse_caip10
-from aggregator.service.relaying import journal_entries, require_relayer
+from aggregator.service.relaying import journal_entry, journal_page, require_relayer
 from aggregator.service.valuing import require_in_force
 from aggregator.service.venue_file import parse_usd
 from aggregator.store.archive import ChainNodes
@@ -302,8 +302,8 @@ async def get_job(service: Service, request: web.Request) -> web.Response:
 async def list_intents(service: Service, request: web.Request) -> web.Response:
     """The relayer's journal."""
     start, limit = cursor_number(request) or 0, page_size(request)
-    found = await service.compute(lambda: journal_entries(service))
-    shown, last = page_of(found[start : start + limit + 1], limit)
+    found = await service.compute(lambda: journal_page(service, start, limit + 1))
+    shown, last = page_of(found, limit)
     return json_answer(
         {
             "items": [intent_json(entry) for entry in shown],
@@ -315,11 +315,7 @@ async def list_intents(service: Service, request: web.Request) -> web.Response:
 async def get_intent(service: Service, request: web.Request) -> web.Response:
     """One entry of the journal."""
     key = request.match_info["key"]
-    found = await service.compute(lambda: journal_entries(service))
-    for entry in found:
-        if entry.intent.key == key:
-            return json_answer(intent_json(entry))
-    raise NotFoundError("the journal holds no entry of that key; list them with GET /v1/intents")
+    return json_answer(intent_json(await service.compute(lambda: journal_entry(service, key))))
 
 
 async def create_intent(service: Service, request: web.Request) -> web.Response:

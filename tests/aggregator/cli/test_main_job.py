@@ -230,7 +230,12 @@ def test_the_main_job_by_its_commands(attested: Desk) -> None:
     desk.local.run(desk.local.world.home_chain.net.mine())
     submitted = desk.data("relay", "submit", "main", *signing, "--yes")
     assert submitted["state"] == "final"
-    assert desk.data("relay", "submit", "main", *signing, "--yes") == submitted
+    assert (submitted["sent"], submitted["already"]) == (True, False)
+    again = desk.data("relay", "submit", "main", *signing, "--yes")
+    assert again == {**submitted, "sent": False, "already": True}
+    assert (
+        f"Already done in block {submitted['blockNumber']} (" in desk("relay", "submit", "main", *signing).out
+    )
 
     checked = desk.data("venue", "check", "main", "--venue", venue)
     assert checked["good"] is True
@@ -238,6 +243,7 @@ def test_the_main_job_by_its_commands(attested: Desk) -> None:
     pledge = ("venue", "pledge", "main", "--venue", venue, *signing)
     assert desk.data(*pledge, "--amount", "60000")["sent"] is False
     assert desk.data(*pledge, "--amount", "60000", "--yes")["state"] == "final"
+    repeated(desk, *pledge, "--amount", "60000")
     desk(*pledge, "--amount", "60000", "--reference", "again", "--yes").refused(6, "pledges")
     after = desk.data("venue", "check", "main", "--venue", venue)["registry"]
     assert (after["ownPledgeUsdE6"], after["availableUsdE6"]) == ("60000000000", "40000000000")
@@ -246,13 +252,19 @@ def test_the_main_job_by_its_commands(attested: Desk) -> None:
     other = desk.local.world.accounts[7].address
     desk("venue", "transfer", *part, "--to", other, "--yes").refused(6, "no proof")
     assert desk.data("venue", "release", *part)["sent"] is False
+    own = lambda: desk.data("venue", "check", "main", "--venue", venue)["registry"]["ownPledgeUsdE6"]  # noqa: E731
     assert desk.data("venue", "release", *part, "--yes")["state"] == "final"
-    assert desk.data("venue", "release", *part, "--yes")["state"] == "final"
-    again = desk.data("venue", "check", "main", "--venue", venue)["registry"]
-    assert (again["ownPledgeUsdE6"], again["availableUsdE6"]) == ("35000000000", "65000000000")
+    repeated(desk, "venue", "release", *part)
+    assert own() == "35000000000"
+    named = ("venue", "release", *part, "--reference", "second", "--yes")
+    first = desk.data(*named)
+    assert (first["state"], first["sent"], own()) == ("final", True, "10000000000")
+    assert desk.data(*named) == {**first, "sent": False, "already": True}
+    assert "under the reference second; nothing was sent." in desk(*named).out
+    assert own() == "10000000000"
     desk("venue", "release", "main", *part[1:]).refused(2, "not an account id")
     desk("venue", "transfer", *part, "--to", "0x12").refused(2, "not an address")
-    assert 'state="final"} 3' in desk("relay", "metrics").out
+    assert 'state="final"} 4' in desk("relay", "metrics").out
     seen = desk.data("registry", "show", desk.caip10)
     assert (seen["production"], seen["threshold"], seen["paused"]) == (False, 1, False)
     assert "was not checked" in desk("registry", "show", desk.caip10).out
@@ -260,6 +272,14 @@ def test_the_main_job_by_its_commands(attested: Desk) -> None:
     desk("registry", "show", desk.caip10, *lock).refused(3, "finish the handover")
     desk("registry", "show", desk.caip10, *lock[:2]).refused(2, "--proposer")
     desk("registry", "show", "somewhere").refused(2, "not a contract on a chain")
+
+
+def repeated(desk: Desk, *change: object) -> None:
+    """The same change once more does nothing, says so, and ends with an exit code of its own; also with no --yes."""
+    for yes in ((), ("--yes",)):
+        desk(*change, *yes).refused(8, "Already done in block ", "nothing was sent", "give --reference")
+        told = desk(*change, *yes, "--json")
+        assert (told.code, told.data["sent"], told.data["already"]) == (8, False, True)
 
 
 def test_secrets_are_for_their_owner_only(attested: Desk) -> None:

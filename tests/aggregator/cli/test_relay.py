@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from chains.relayer import Intent, Journal, State
+from aggregator.cli.relay_views import cost_up, duration
+from chains.relayer import Fees, Intent, Journal, SignedTransaction, State, load_signer
 from tests.aggregator.cli.conftest import Invoke
 from tests.aggregator.cli.local import Local, local_chains
 from tests.postgres import postgres, postgres_url
@@ -29,7 +31,7 @@ def write_down(home: Path, *, chain_id: int = 31337999, sender: str = SENDER, ke
 
 def settle(home: Path, key: str) -> None:
     with Journal(home / "relayer.db") as journal:
-        journal.settle(key, State.FAILED, "the registry refused it")
+        assert journal.abandon(key, "the registry refused it")
 
 
 def state(home: Path, key: str = KEY) -> str:
@@ -55,8 +57,141 @@ def test_status_shows_what_is_written_down(invoke: Invoke, home: Path) -> None:
     assert [e["key"] for e in invoke("relay", "status", "--unsettled", "--json").data] == [KEY]
     (one,) = invoke("relay", "status", KEY, "--json").data
     assert (one["chain"], one["sender"], one["transactionHashes"]) == ("eip155:31337999", SENDER, [])
-    assert "submit:two: reason: the registry refused it" in invoke("relay", "status").out
+    assert "  reason       the registry refused it" in invoke("relay", "status").out
     invoke("relay", "status", "nothing").refused(2, "no intent nothing")
+
+
+def test_keys_can_be_copied_and_shortened(invoke: Invoke, home: Path) -> None:
+    """A key of any length is whole on a line of its own, and its beginning is enough where no other begins so."""
+    long, other = "submit:0x" + "ab" * 60, "submit:0x" + "ac" * 60
+    for key in (long, other, "pledge:100%_", "pledge:100x"):
+        write_down(home, key=key)
+    assert {long, other} <= set(invoke("relay", "status").out.splitlines())
+    assert invoke("relay", "status", "submit:0xab").out.splitlines()[0] == long
+    assert [e["key"] for e in invoke("relay", "status", "submit:0xac", "--json").data] == [other]
+    invoke("relay", "status", "submit:").refused(2, "several intents begin with submit:")
+    invoke("relay", "status", "").refused(2, "no intent")
+    assert [e["key"] for e in invoke("relay", "status", "pledge:100%", "--json").data] == ["pledge:100%_"]
+    invoke("relay", "status", "SUBMIT:0xab").refused(2, "no intent SUBMIT:0xab")
+
+
+def test_a_journal_that_is_not_there(invoke: Invoke, home: Path, tmp_path: Path) -> None:
+    """Named, it is an error; the home's own is just not there yet."""
+    wrong = ("--journal", tmp_path / "typo.db")
+    for command in (("status",), ("metrics",), ("status", KEY), ("prune",)):
+        invoke("relay", *command, *wrong).refused(2, "there is no journal at", "typo.db", "--journal")
+    assert f"There is no journal at {home / 'relayer.db'} yet." in invoke("relay", "status").out
+    assert "there is no journal at" in invoke("relay", "metrics").err
+    assert not home.exists()
+    assert not (tmp_path / "typo.db").exists()
+
+
+def test_a_long_history_is_shown_in_part(invoke: Invoke, home: Path) -> None:
+    """The newest, and all that is unsettled however old; the rest is counted."""
+    write_down(home, key="old")
+    for n in range(5):
+        write_down(home, key=f"settled:{n}")
+        settle(home, f"settled:{n}")
+    shown = invoke("relay", "status", "--limit", 2)
+    assert [line for line in shown.out.splitlines() if line[0] != " "][:-1] == [
+        "old",
+        "settled:3",
+        "settled:4",
+    ]
+    assert "3 older entries are settled and not shown" in shown.out
+    assert len(invoke("relay", "status", "--json").data) == 6
+
+
+def test_alerts_have_a_sample_when_there_are_none(invoke: Invoke, home: Path) -> None:
+    """An alarm on a series that is not there never rings."""
+    write_down(home)
+    settle(home, KEY)
+    text = invoke("relay", "metrics").out
+    assert 'counterfoil_relayer_alerts{chain="eip155:31337999"} 0\n' in text
+    assert 'counterfoil_relayer_oldest_unsettled_seconds{chain="eip155:31337999"} 0\n' in text
+
+
+def test_costs_are_in_units_that_people_read() -> None:
+    assert cost_up(4_991_420_000_001, "ETH") == "0.000004992 ETH"
+    assert cost_up(499_142, "ETH") == "0.01 gwei of ETH"
+    assert cost_up(4_991_420_000, "POL") == "5.00 gwei of POL"
+    assert cost_up(0, "ETH") == "0.00 gwei of ETH"
+    assert [duration(s) for s in (-1, 59, 60, 7_260, 90_000)] == [
+        "0 s",
+        "59 s",
+        "1 min 0 s",
+        "2 h 1 min",
+        "1 d 1 h",
+    ]
+
+
+def test_pruning_keeps_what_keeps_it_from_happening_twice(invoke: Invoke, home: Path) -> None:
+    """Bytes of old settled entries go; a final key is still done, a failed one can be made anew from its data."""
+    for key in ("final", "failed", "live", "new"):
+        write_down(home, key=key)
+    with Journal(home / "relayer.db") as journal:
+        for key in ("final", "failed", "live", "new"):
+            intent = journal.find(key)
+            assert intent is not None
+            assert journal.sign(
+                intent,
+                pending_nonce=0,
+                gas=1,
+                fees=Fees(1, 1),
+                sign=lambda nonce: SignedTransaction(b"raw", f"0x{nonce:064x}"),
+            )
+            intent = journal.find(key)
+            assert intent is not None
+            if key != "live":
+                assert journal.settle(intent, State.FAILED if key == "failed" else State.FINAL)
+        engine = journal._db._engine
+        with engine.begin() as connection:
+            connection.exec_driver_sql("UPDATE intents SET changed_at = 1, data = x'01' WHERE key <> 'new'")
+    assert invoke("relay", "prune", "--json").data == {"entries": 2, "pruned": False}
+    assert "2 entries have bytes to forget. Nothing was changed." in invoke("relay", "prune").out
+    assert invoke("relay", "prune", "--yes", "--json").data == {"entries": 2, "pruned": True}
+    assert invoke("relay", "prune", "--yes", "--json").data["entries"] == 0
+    with Journal(home / "relayer.db") as journal:
+        kept = {i.key: (i.state, i.nonce, i.data, len(journal.attempts(i.key))) for i in journal.all()}
+        assert kept == {
+            "final": (State.FINAL, 0, b"", 0),
+            "failed": (State.FAILED, 1, b"\x01", 0),
+            "live": (State.SIGNED, 2, b"\x01", 1),
+            "new": (State.FINAL, 3, b"", 1),
+        }
+        again = Intent("final", 31337999, SENDER, "pledge margin", None, b"\x01", "ffinal", State.INTENT)
+        assert journal.intend(again).state is State.FINAL
+        journal.intend(Intent("next", 31337999, SENDER, "x", None, b"", "f", State.INTENT))
+        found = journal.find("next")
+        assert found is not None
+        assert journal.sign(
+            found,
+            pending_nonce=0,
+            gas=1,
+            fees=Fees(1, 1),
+            sign=lambda nonce: SignedTransaction(b"raw", f"0x{nonce:064x}"),
+        )
+        found = journal.find("next")
+        assert found is not None
+        assert found.nonce == 4
+
+
+def test_resuming_is_dry_without_yes(
+    invoke: Invoke, home: Path, dead_network: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says what would be done; with --yes a chain that is away is named, and the journal stays."""
+    monkeypatch.setenv("RELAY_KEY", "01" * 32)
+    rest = ("--signer", "env:RELAY_KEY", "--networks", dead_network)
+    assert "Nothing of this signer" in invoke("relay", "resume", *rest).out
+    write_down(home, sender=load_signer("env:RELAY_KEY").address)
+    write_down(home, key="other")
+    (planned,) = invoke("relay", "resume", *rest, "--json").data
+    assert (planned["key"], planned["sent"]) == (KEY, False)
+    assert planned["wouldBe"].startswith("tried, and signed and sent")
+    result = invoke("relay", "resume", *rest, "--yes", "--json")
+    assert (result.code, result.data) == (6, [])
+    assert "eip155:31337999: " in result.err
+    assert state(home) == "intent"
 
 
 def test_a_journal_in_a_database_shared_by_machines(
@@ -109,7 +244,13 @@ def test_nothing_is_sent_without_yes(local: Local, invoke: Invoke, home: Path) -
 
     dry = invoke("relay", "retry", KEY, *rest, "--json")
     assert (dry.code, dry.data["state"], dry.data["sent"]) == (0, "planned", False)
-    assert "Nothing was sent. Add --yes" in invoke("relay", "retry", KEY, *rest).out
+    told = invoke("relay", "retry", KEY, *rest).out
+    assert "Nothing was sent. Add --yes" in told
+    assert re.search(r"21,000|25,200", told)
+    assert " ETH, from 0x" in told
+    invoke("relay", "retry", KEY, *rest, "--max-fee-gwei", 1, "--max-tip-gwei", 2).refused(
+        2, "is above the fee's"
+    )
     doubtful = invoke("relay", "cancel", KEY, *rest)
     assert "Nothing was sent. Add --yes" in doubtful.out
     assert state(home) == "intent"
@@ -122,7 +263,16 @@ def test_nothing_is_sent_without_yes(local: Local, invoke: Invoke, home: Path) -
 
     done = invoke("relay", "retry", KEY, *rest, "--yes", "--json")
     assert (done.code, done.data["state"]) == (0, "final"), done.err
-    assert invoke("relay", "retry", KEY, *rest, "--yes", "--json").data == done.data
+    assert (done.data["sent"], done.data["already"]) == (True, False)
+    again = invoke("relay", "retry", KEY, *rest, "--yes", "--json")
+    assert again.data == {**done.data, "sent": False, "already": True}
+    assert "Already done in block" in invoke("relay", "retry", KEY, *rest).out
     (entry,) = invoke("relay", "status", KEY, "--json").data
     assert entry["transactionHashes"] == [done.data["transactionHash"]]
-    assert entry["includedHash"] in invoke("relay", "status", KEY).out
+    shown = invoke("relay", "status", KEY).out
+    assert entry["includedHash"] in shown
+    assert f"  block        {entry['blockNumber']}\n" in shown
+
+    write_down(home, chain_id=chain_id, sender=account.address, key="pledge:two")
+    (resumed,) = invoke("relay", "resume", *rest, "--yes", "--json").data
+    assert (resumed["key"], resumed["state"], resumed["resumed"]) == ("pledge:two", "final", True)

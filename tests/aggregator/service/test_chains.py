@@ -19,6 +19,7 @@ from aggregator.cli.verifying import deploy_verifier
 from aggregator.service.submission import circuit_id
 from aggregator.store import Home, Store
 from chains.contracts.registry import pledge_call
+from chains.relayer import Intent, Journal, State
 from circuits.artifacts import ready
 from circuits.keys import ensure_dev_key, verification_key_id
 from circuits.solvency import SMALL
@@ -192,6 +193,43 @@ def check_pledges(running: Running, local: Local, bundle_id: str, registry: str)
             for p in event["data"]["pledges"]
         ),
     )
+
+
+@pytest.mark.parametrize("every_s", [0, 1])
+def test_the_journal_is_resumed_by_itself(local: Local, tmp_path: Path, every_s: int) -> None:
+    """What a process left behind unsigned, and what is written down while the service runs; not with 0 for never."""
+    world, home = local.world, Home(tmp_path / "home")
+    account, chain_id = world.accounts[6], world.home_chain.setup.chain_id
+    signer = local.key_file("relayer", account.key)
+    home.root.mkdir(mode=0o700)
+
+    def leave(key: str, sender: str = account.address) -> None:
+        with Journal(home.root / "relayer.db") as journal:
+            to = "0x" + "22" * 20
+            journal.intend(Intent(key, chain_id, sender, "nothing", to, b"", key, State.INTENT))
+
+    leave("left behind")
+    leave("of another signer", "0x" + "11" * 20)
+    chosen = settings(
+        data__networks=(str(local.networks),),
+        relayer__signer=f"file:{signer}",
+        relayer__confirmations=1,
+        relayer__resume_every_s=every_s,
+    )
+    local.settle()
+    with serving(home, chosen) as running:
+        if not every_s:
+            time.sleep(2)
+            assert running.get("/v1/intents/left%20behind").data["state"] == "intent"
+            assert running.get("/v1/intents/left").status == 404
+            return
+        until(running, "/v1/intents/left%20behind", lambda found: found["state"] == "final")
+        leave("written down later")
+        until(running, "/v1/intents/written%20down%20later", lambda found: found["state"] == "final")
+        assert running.get("/v1/intents/of%20another%20signer").data["state"] == "intent"
+        first = running.get("/v1/intents?limit=2").data
+        rest = running.get(f"/v1/intents?limit=2&cursor={first['next']}").data
+        assert (len(first["items"]), len(rest["items"]), rest["next"]) == (2, 1, None)
 
 
 def start(home: Path, config: Path, local: Local) -> tuple[subprocess.Popen[bytes], str]:

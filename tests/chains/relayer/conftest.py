@@ -12,6 +12,7 @@ import pytest
 from chains.devnet import devnet
 from chains.relayer import Journal
 from tests.chains.contracts.world import World
+from tests.chains.relayer.scenes import automine
 from tests.postgres import postgres, postgres_url
 
 __all__ = ["postgres", "postgres_url"]
@@ -31,6 +32,14 @@ async def world() -> AsyncIterator[World]:
     """A configured registry."""
     async with devnet(101) as net:
         yield await World.make(net)
+
+
+@pytest.fixture
+async def venue(world: World) -> World:
+    """The first venue can pledge 1000 USD, and no block comes by itself."""
+    await world.prove_and_submit(await world.submission())
+    await automine(world, False)
+    return world
 
 
 @pytest.fixture

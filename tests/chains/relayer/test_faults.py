@@ -3,108 +3,44 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
-from eth_account import Account
-from hexbytes import HexBytes
 
 from aggregator.model.errors import ExpiredError, InputError, TransactionError
-from chains.contracts.registry import pledge_call
 from chains.relayer import (
-    Call,
     FeeLimits,
     Finality,
     Journal,
     Kind,
-    LocalSigner,
-    Relayer,
-    RelayerSettings,
     State,
     cancel,
     metrics,
     retry,
     status,
+    status_of,
 )
-from chains.rpc import Endpoint, RpcSettings
-from chains.rpc.provider import Caller, web3_on
-from tests.chains.contracts.world import ACCOUNT_ID, USD, World
-from tests.chains.faults import FaultyNode, faulty_node
+from chains.rpc.provider import web3_on
+from tests.chains.contracts.world import World
+from tests.chains.relayer.scenes import (
+    FAST,
+    PATIENT,
+    alerted,
+    automine,
+    behind,
+    drop,
+    known,
+    pledge,
+    pledged,
+    relayer,
+    sent,
+    until,
+)
 
 pytestmark = pytest.mark.anvil
-FAST = RelayerSettings(finality=Finality(confirmations=1), poll_s=0.02, timeout_s=10.0, rebroadcast_s=0.1)
-PATIENT = replace(FAST, rebroadcast_s=100.0)
-
-
-@pytest.fixture
-async def venue(world: World) -> World:
-    """The first venue can pledge 1000 USD, and no block comes by itself."""
-    await world.prove_and_submit(await world.submission())
-    await automine(world, False)
-    return world
-
-
-def relayer(
-    world: World, journal: Journal, settings: RelayerSettings = FAST, *, source: Caller | None = None
-) -> Relayer:
-    """A relayer with the key of the first venue."""
-    signer = LocalSigner(Account.from_key(world.net.accounts[5].key))
-    return Relayer(web3_on(source or world.net.endpoint), 101, signer, journal, settings)
-
-
-def pledge(world: World, name: str = "a", usd: int = 10, **options: Any) -> Call:
-    """A call that has its effect as often as it gets in."""
-    return Call(f"pledge:{name}", world.registry, pledge_call(ACCOUNT_ID, usd * USD), "pledge", **options)
-
-
-async def automine(world: World, on: bool) -> None:
-    """Whether a transaction makes a block at once."""
-    await world.net.endpoint.call("evm_setAutomine", [on])
-
-
-async def pledged(world: World) -> int:
-    """Whole dollars on the chain."""
-    return await world.reader.pledge_of(ACCOUNT_ID, world.venues[0]) // USD
-
-
-async def sent(world: World) -> int:
-    """Transactions of the venue that blocks hold."""
-    return await web3_on(world.net.endpoint).eth.get_transaction_count(HexBytes(world.venues[0]), "latest")
-
-
-async def until(journal: Journal, key: str, state: State) -> None:
-    """Wait for the journal to say `state`."""
-    async with asyncio.timeout(10):
-        while (intent := journal.find(key)) is None or intent.state is not state:
-            await asyncio.sleep(0.01)
-
-
-async def alerted(journal: Journal, key: str, words: str) -> None:
-    """Wait for an alert."""
-    async with asyncio.timeout(10):
-        while (intent := journal.find(key)) is None or words not in intent.alert:
-            await asyncio.sleep(0.01)
-
-
-async def drop(world: World, journal: Journal, key: str) -> None:
-    """The node forgets the transaction."""
-    await world.net.endpoint.call("anvil_dropTransaction", [journal.attempts(key)[-1].hash])
-
-
-@contextlib.asynccontextmanager
-async def behind(world: World) -> AsyncIterator[tuple[FaultyNode, Endpoint]]:
-    """The same chain through a node that can misbehave."""
-    async with faulty_node(world.net.url) as node:
-        endpoint = Endpoint(node.url, settings=RpcSettings(timeout_s=1.0, attempts=1))
-        try:
-            yield node, endpoint
-        finally:
-            await endpoint.close()
 
 
 def without_receipts(method: str, _: list[Any], answer: Any) -> Any:
@@ -118,7 +54,7 @@ async def test_a_node_that_forgets_is_told_again(venue: World, journal: Journal)
     await until(journal, call.key, State.BROADCAST)
     for _ in range(3):
         await drop(venue, journal, call.key)
-        await asyncio.sleep(0.15)
+        await known(venue, journal, call.key)
     await venue.net.mine()
     assert (await task).state is State.FINAL
     assert (len(journal.attempts(call.key)), await sent(venue), await pledged(venue)) == (1, 1, 10)
@@ -192,8 +128,7 @@ async def test_a_nonce_taken_elsewhere_is_replaced_with_proof(venue: World, jour
     await venue.net.mine(40)
     with pytest.raises(TransactionError, match=f"was used by another transaction, {foreign}"):
         await relayer(venue, journal).relay(call, yes=True)
-    (shown,) = status(journal, call.key)
-    assert shown.intent.state is State.REPLACED
+    assert status_of(journal, call.key).intent.state is State.REPLACED
     await automine(venue, True)
     assert (await retry(relayer(venue, journal), call.key)).state is State.FINAL
     assert (await sent(venue), await pledged(venue)) == (2, 10)
@@ -349,6 +284,6 @@ async def test_status_and_metrics(venue: World, journal: Journal) -> None:
     assert 'counterfoil_relayer_alerts{chain="eip155:101"} 1\n' in text
     assert "counterfoil_relayer_oldest_unsettled_seconds{" in text
     with pytest.raises(InputError, match="has no intent x;"):
-        status(journal, "x")
+        status_of(journal, "x")
     with pytest.raises(InputError, match="has no intent x of"):
         await retry(relayer(venue, journal), "x")

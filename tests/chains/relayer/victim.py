@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from eth_account import Account
 
-from chains.relayer import Call, Finality, Journal, LocalSigner, Relayer, RelayerSettings
+from chains.relayer import Call, Finality, Journal, LocalSigner, Relayer, RelayerSettings, cancel
 from chains.rpc import Endpoint
 from chains.rpc.provider import web3_on
 
@@ -41,6 +41,41 @@ STUCK_STEPS: Final = {
     "replacement sent": ("send", "second"),
 }
 """These need a chain that takes nothing into blocks."""
+CANCEL_STEPS: Final = {
+    "before the cancel is signed": ("replace", "before"),
+    "cancel signed, not committed": ("_write_attempt", "after"),
+    "cancel signed, not sent": ("replace", "after"),
+    "before the cancel is sent": ("send", "before"),
+    "cancel sent": ("send", "after"),
+    "cancel sent, before it is noted": ("sent", "before"),
+    "cancel in a block": ("included", "after"),
+    "before the cancel is final": ("settle", "before"),
+    "after the cancel is final": ("settle", "after"),
+}
+ABANDON_STEPS: Final = {
+    "before it is abandoned": ("abandon", "before"),
+    "after it is abandoned": ("abandon", "after"),
+}
+EXPIRY_STEPS: Final = {
+    "expired, before it is given up": ("replace", "before"),
+    "expired, signed, not committed": ("_write_attempt", "after"),
+    "expired, signed, not sent": ("replace", "after"),
+    "expired, given up, sent": ("send", "second"),
+}
+GAP_STEPS: Final = {
+    "filler written down": ("intend", "second"),
+    "before the filler is signed": ("sign", "before"),
+    "filler signed, not sent": ("sign", "after"),
+    "filler sent": ("broadcast", "gap"),
+}
+ALL_STEPS: Final = {
+    **STEPS,
+    **STUCK_STEPS,
+    **CANCEL_STEPS,
+    **ABANDON_STEPS,
+    **EXPIRY_STEPS,
+    **GAP_STEPS,
+}
 
 
 def die() -> None:
@@ -49,7 +84,7 @@ def die() -> None:
 
 
 def around(function: Callable[..., Any], moment: str) -> Callable[..., Any]:
-    """`function`, with death before it, after it, or after its second call."""
+    """`function`, with death before it, after it, after its second call, or after one about a gap's filler."""
     calls = 0
 
     def wrapped(*args: Any, **kwargs: Any) -> Any:
@@ -60,6 +95,8 @@ def around(function: Callable[..., Any], moment: str) -> Callable[..., Any]:
         result = function(*args, **kwargs)
         if moment == "after" or (moment == "second" and calls == 2):
             die()
+        if moment == "gap" and args[0].key.startswith("gap:"):
+            die()
         return result
 
     return wrapped
@@ -67,7 +104,7 @@ def around(function: Callable[..., Any], moment: str) -> Callable[..., Any]:
 
 def arm(relayer: Relayer, step: str) -> None:
     """Put the hook of `step` in place."""
-    name, moment = {**STEPS, **STUCK_STEPS}[step]
+    name, moment = ALL_STEPS[step]
     if name != "send":
         setattr(relayer.journal, name, around(getattr(relayer.journal, name), moment))
         return
@@ -87,10 +124,14 @@ def arm(relayer: Relayer, step: str) -> None:
 
 
 async def main(job: dict[str, Any]) -> None:
-    """Relay one call as a new process would."""
+    """Relay one call, give it up, or go on with what is there, as a new process would."""
     endpoint = Endpoint(job["url"])
     settings = RelayerSettings(
-        finality=Finality(confirmations=1), poll_s=0.02, timeout_s=20.0, bump_s=job["bump_s"]
+        finality=Finality(confirmations=1),
+        poll_s=0.02,
+        timeout_s=20.0,
+        rebroadcast_s=job.get("rebroadcast_s", 30.0),
+        bump_s=job["bump_s"],
     )
     signer = LocalSigner(Account.from_key(os.environ["COUNTERFOIL_TEST_KEY"]))
     location = job["journal"]
@@ -98,8 +139,14 @@ async def main(job: dict[str, Any]) -> None:
         relayer = Relayer(web3_on(endpoint), job["chain_id"], signer, journal, settings)
         if step := os.environ.get(KILL_AT):
             arm(relayer, step)
-        call = Call(job["key"], job["to"], bytes.fromhex(job["data"]), "pledge")
-        await relayer.relay(call, yes=True)
+        match job.get("work", "relay"):
+            case "cancel":
+                await cancel(relayer, job["key"])
+            case "resume":
+                await relayer.resume()
+            case _:
+                call = Call(job["key"], job["to"], bytes.fromhex(job["data"]), "pledge")
+                await relayer.relay(call, yes=True)
     await endpoint.close()
 
 
