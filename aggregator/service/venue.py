@@ -56,10 +56,10 @@ class VenueRules:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One condition of a bundle. `error` is set when it failed."""
+    """One condition of a bundle. `passed` is None when it could not be asked; `error` is set unless it passed."""
 
     name: str
-    passed: bool
+    passed: bool | None
     detail: str
     error: CounterfoilError | None = None
 

@@ -279,7 +279,7 @@ def test_a_proof_for_another_venue_is_refused(attested: Desk) -> None:
     )
     assert as_json.code == 4
     failed = [check["name"] for check in as_json.data["checks"] if not check["passed"]]
-    assert (as_json.data["good"], failed) == (False, ["audience"])
+    assert (as_json.data["good"], failed) == (False, ["audience", "pledges"])
 
 
 def test_an_expired_bundle_is_refused_everywhere(attested: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -92,6 +92,9 @@ def test_pledges_that_cannot_be_asked_for_are_no_pass(running: Running) -> None:
     assert found["good"] is False
     (pledges,) = (check for check in found["checks"] if check["name"] == "pledges")
     assert (pledges["passed"], pledges["problem"]) == (None, "urn:counterfoil:problem:invalid-config")
+    assert found["pledgesAsked"] is True
+    bare = running.post("/v1/bundles/verify", {**body, "registry": False}).data
+    assert (bare["good"], bare["pledgesAsked"]) == (True, False), "good is said of the proof alone"
 
 
 def test_an_altered_bundle_is_refused(running: Running) -> None:
