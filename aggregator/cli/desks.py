@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aggregator.cli.documents import read_document, read_policy
 from aggregator.cli.framework import Settings
 from aggregator.model.errors import ExpiredError, InputError
 
@@ -52,16 +51,6 @@ def read_inputs(settings: Settings, policy: Policy, given: Path | None) -> Polic
     return inputs
 
 
-def read_positions(settings: Settings, snapshot: str, policy: Policy) -> Mapping[str, int]:
-    """The positions of a complete snapshot as the policy counts them; raises IncompleteSnapshotError for another."""
-    from aggregator.model.snapshot import parse_snapshot
-    from aggregator.service.accepting import accepted_positions
-
-    taken = parse_snapshot(read_document(settings, "snapshot", snapshot))
-    taken.require_complete()
-    return accepted_positions(policy, taken)
-
-
 def require_alive(policy: Policy, *, expired: bool) -> None:
     """Raise ExpiredError for a policy past its end unless `expired` allows it."""
     now = int(time.time())
@@ -77,13 +66,3 @@ def desk_of(inputs: PolicyInputs, positions: Mapping[str, int]) -> Desk:
     from aggregator.risk.desk import Desk
 
     return Desk(inputs.spec(), inputs.prices, inputs.rates, inputs.as_of, positions, inputs.zero_stale)
-
-
-def read_desk(
-    settings: Settings, snapshot: str, policy_name: str, given: Path | None, *, expired: bool
-) -> Desk:
-    """The account of a complete snapshot on the market of a policy that has not run out."""
-    policy = read_policy(settings, policy_name)
-    require_alive(policy, expired=expired)
-    positions = read_positions(settings, snapshot, policy)
-    return desk_of(read_inputs(settings, policy, given), positions)

@@ -105,6 +105,19 @@ def moment(timestamp: int) -> str:
     return datetime.fromtimestamp(timestamp, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
+def span(seconds: int) -> str:
+    """A length of time as one number and its unit, cut down; what is negative counts as none."""
+    for unit, length, least in (("d", 86_400, 2), ("h", 3600, 2), ("min", 60, 2)):
+        if seconds >= least * length:
+            return f"{seconds // length} {unit}"
+    return f"{max(seconds, 0)} s"
+
+
+def count(number: int, noun: str, plural: str = "") -> str:
+    """A number with its noun: 1 chain, 2 chains; `plural` when it is not formed with s."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
 def sentence_case(text: str) -> str:
     """The text with its first letter capital and the rest as it is."""
     return text[:1].upper() + text[1:]

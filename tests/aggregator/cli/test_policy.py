@@ -159,7 +159,7 @@ def test_health_says_what_the_policy_cut(invoke: Invoke, tmp_path: Path) -> None
     shown = invoke("health", taken, "--policy", tmp_path / "cut.json", "--expired", "--json")
     assert shown.code == 0, shown.err
     sentence = f"{SYMBOL} of {ADDRESS} counts for 75 %: proven is cut by 25 %"
-    assert shown.data["cut"] == [sentence]
+    assert shown.data["notCounted"] == [sentence]
     assert sentence in shown.err
     assert shown.data["report"]["equityUsd"] == "11250"
     summary = invoke("policy", "check", tmp_path / "cut.json")
