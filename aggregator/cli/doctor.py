@@ -42,6 +42,7 @@ ADVICE: Final = {
     "eth_getProof": "balances read there are called and not proven; use an endpoint that offers it",
 }
 """What a method that fails means, by the names of chains.rpc.health."""
+UNSET_ADVICE: Final = "set it to read this network, or leave its file out with --networks"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +129,7 @@ async def examine(network: Network) -> list[Finding]:
         network.urls()
         chain = network.connect()
     except ConfigError as error:
-        return [Finding(network.name, "not set", str(error), "needed only to read this network")]
+        return [Finding(network.name, "not set", str(error), UNSET_ADVICE)]
     try:
         async with chain:
             rows = await probe_endpoints(chain, network.finality.value)

@@ -137,6 +137,8 @@ def test_doctor_finds_what_is_installed(invoke: Invoke, home: Path, unset_networ
     assert findings["Python"]["state"] == findings["Rust core"]["state"] == "ok"
     assert findings["Nowhere"]["state"] == "not set"
     assert "COUNTERFOIL_TEST_RPC" in findings["Nowhere"]["found"]
+    assert "leave the file out with --networks" in findings["Nowhere"]["found"]
+    assert "leave its file out with --networks" in findings["Nowhere"]["advice"]
     assert not home.exists()
 
 
