@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from aggregator.cli.framework import Settings, pass_settings, settings_options
+from aggregator.cli.framework import SECONDS, Settings, pass_settings, settings_options
 from aggregator.cli.networks import chosen_networks, networks_option
 
 if TYPE_CHECKING:
@@ -93,7 +93,9 @@ def list_accounts(settings: Settings) -> None:
     help="Sign here, with the address's own key in this file (32 bytes hex, mode 0600).",
 )
 @click.option("--signature", help="The address's EIP-712 signature, made elsewhere (0x hex).")
-@click.option("--issued-at", type=int, help="The Unix second that was signed with --signature.")
+@click.option(
+    "--issued-at", type=SECONDS, metavar="N", help="The Unix second that was signed with --signature."
+)
 @click.option("--chain", help="For a contract account (EIP-1271): the chain it is on, like eip155:1.")
 @networks_option
 @settings_options
@@ -122,7 +124,11 @@ def link(
             raise click.UsageError("give --key-file alone, or --signature together with --issued-at")
         if key_file is None and signature is None:
             message = message_to_sign(holder, address, now)
-            settings.note("Nothing is linked yet: sign this message, then give --signature and --issued-at.")
+            settings.note(
+                "Nothing is linked yet. Let the address sign this message (EIP-712), then run: "
+                f"counterfoil account link {name} --address {address} --issued-at {now} --signature 0x.."
+                f"{f' --chain {chain}' if chain else ''}"
+            )
             settings.show(message, lambda console: console.print_json(data=message))
             return
         if key_file is not None:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from aggregator.cli.documents import read_policy
-from aggregator.cli.framework import Settings, pass_settings, settings_options
+from aggregator.cli.documents import read_kind, read_policy
+from aggregator.cli.framework import LIFETIME, Settings, pass_settings, settings_options
 from aggregator.cli.networks import chosen_networks, networks_option
 
 if TYPE_CHECKING:
@@ -65,7 +65,8 @@ def request(settings: Settings, snapshot: str, policy: str, out: Path) -> None:
 )
 @click.option(
     "--lifetime",
-    type=click.IntRange(min=1),
+    type=LIFETIME,
+    metavar="N",
     default=DEFAULT_LIFETIME_S,
     show_default=True,
     help="Seconds after the cut for which the signature is good.",
@@ -93,10 +94,10 @@ def sign(
     from aggregator.service.attestation_files import attestation_json, parse_request
     from aggregator.service.attestor import attest
     from aggregator.service.linking import check_link
-    from aggregator.store import read_secret, read_whole, write_whole
+    from aggregator.store import read_secret, write_whole
     from chains.balances import take_snapshot
 
-    file = parse_request(read_whole(document, "the request"))
+    file = parse_request(read_kind(document, "attestation-request"))
     asked = file.request
     key = read_secret(key_file, "attestor key")
     networks = chosen_networks(network_paths)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from aggregator.cli.documents import read_kind
 from aggregator.cli.framework import Settings
 from aggregator.model.errors import ExpiredError, InputError
 
@@ -34,10 +35,10 @@ def read_inputs(settings: Settings, policy: Policy, given: Path | None) -> Polic
     """The inputs of `policy`, from a file or the store; raises InputError when there are none or they are another's."""
     from aggregator.policy import encode_policy
     from aggregator.policy.inputs import parse_inputs
-    from aggregator.store import document_id, read_whole
+    from aggregator.store import document_id
 
     if given is not None:
-        document: bytes | None = read_whole(given, "the policy inputs")
+        document: bytes | None = read_kind(given, "policy-inputs")
     else:
         with settings.home.store() as store:
             document = store.policy_inputs(document_id(encode_policy(policy)))

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from aggregator.model.errors import CounterfoilError
     from aggregator.store import Home
 
+SECONDS: Final = click.IntRange(0, 2**53 - 1)
+"""Unix seconds as documents can hold them."""
+LIFETIME: Final = click.IntRange(1, 10**9)
+"""Seconds from now on; some thirty years at most."""
 PLAIN_WIDTH: Final = 120
 """Columns of tables when stdout is not a terminal."""
 

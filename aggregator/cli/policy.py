@@ -11,7 +11,7 @@ import click
 
 from aggregator.cli import tables
 from aggregator.cli.documents import read_policy, write_document
-from aggregator.cli.framework import Settings, pass_settings, settings_options
+from aggregator.cli.framework import SECONDS, Settings, pass_settings, settings_options
 from aggregator.cli.networks import chosen_networks, networks_option
 from aggregator.fixed import format_up
 from aggregator.policy.acceptance import ANYTHING, acceptance_json
@@ -75,12 +75,14 @@ def render_summary(console: Console, made: Policy, root: str) -> None:
 @click.argument("spec", type=click.Path(path_type=Path))
 @click.option(
     "--cut",
-    type=int,
+    type=SECONDS,
+    metavar="N",
     help="The wall-clock second of the prices (Unix time).  [default: the last that is final everywhere]",
 )
 @click.option(
     "--epoch",
-    type=click.IntRange(min=0),
+    type=SECONDS,
+    metavar="N",
     help="Number of this policy.  [default: one more than the last stored of its name]",
 )
 @click.option(

@@ -17,6 +17,7 @@ USD_DIGITS = 6
 VALUE_DIGITS = 20
 QUANTITY_DIGITS = 8
 PRICE_DIGITS = 12
+LAST_MOMENT = int(datetime(9999, 12, 31, tzinfo=UTC).timestamp())
 SHORT_HEX_HEAD = 6
 SHORT_HEX_TAIL = 4
 
@@ -101,7 +102,9 @@ def rate(rate_e6: int) -> str:
 
 
 def moment(timestamp: int) -> str:
-    """Unix seconds as UTC."""
+    """Unix seconds as UTC; beyond the calendar's last year as they are."""
+    if timestamp >= LAST_MOMENT:
+        return f"second {timestamp}"
     return datetime.fromtimestamp(timestamp, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 

@@ -222,7 +222,10 @@ class Quotes:
 
 
 def _unfresh(what: str, name: str, quote: PriceQuote | RateQuote | None) -> PriceError:
-    words = "refresh it, or ask for stale collateral to count as zero"
+    words = "refresh it, or ask for stale collateral to count as zero (--zero-stale)"
     if quote is None:
-        return MissingQuoteError(f"the {what} of {name} is missing; {words}")
+        return MissingQuoteError(
+            f"the {what} of {name} is missing: no network that was read lists a feed of it that answered; "
+            "add one, or ask for such collateral to count as zero (--zero-stale)"
+        )
     return StaleQuoteError(f"the {what} of {name} is stale, from {quote.as_of}; {words}")

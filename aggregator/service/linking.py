@@ -11,7 +11,7 @@ from typing import Any
 from eth_account import Account as EthAccount
 
 from aggregator.model.anchors import parse_chain_id
-from aggregator.model.errors import InputError, ProofRefusedError
+from aggregator.model.errors import InputError, KeyFileError, ProofRefusedError
 from aggregator.service.networks import network_of
 from aggregator.store import Account, Link, read_secret
 from chains import ownership
@@ -58,9 +58,13 @@ def message_to_sign(account: Account, address: str, now: int) -> dict[str, Any]:
 def sign_with_key_file(account: Account, address: str, now: int, key_file: Path) -> str:
     """The link's signature by the key in a file.
 
-    Raises KeyFileError for a bad file, ProofRefusedError when the key is not that of the address.
+    Raises KeyFileError for a bad file, also when its key is not that of the address.
     """
     signer = EthAccount.from_key(read_secret(key_file, "address key").to_bytes(32, "big"))
+    if signer.address.lower() != (wanted := parse_address(address)):
+        raise KeyFileError(
+            f"the key in {key_file} is that of {signer.address.lower()}, not of {wanted}; give the address's own"
+        )
     return "0x" + ownership.Link(account.account_id, parse_address(address), now).sign(signer).hex()
 
 

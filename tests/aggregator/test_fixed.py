@@ -96,7 +96,7 @@ def test_parse_decimal_rounding(text: str, digits: int, down: int, up: int) -> N
 )
 def test_parse_decimal_refuses_what_is_not_a_number(text: str) -> None:
     """No exponents, blanks, separators, other scripts or endless digits."""
-    with pytest.raises(InputError, match="not a decimal number"):
+    with pytest.raises(InputError, match=r"not a decimal number|too long"):
         fixed.parse_decimal(text, 6)
 
 
@@ -140,5 +140,5 @@ def test_parse_integer_round_trip(value: int) -> None:
 @pytest.mark.parametrize("text", ["", "-0", "01", "+1", "1.0", " 1", "1_0", "0x1", "9" * 101])
 def test_parse_integer_refuses_other_spellings(text: str) -> None:
     """A second spelling of a number would give a document a second hash."""
-    with pytest.raises(InputError, match="canonical integer"):
+    with pytest.raises(InputError, match=r"canonical integer|too long"):
         fixed.parse_integer(text)

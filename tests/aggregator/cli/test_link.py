@@ -65,7 +65,9 @@ def test_a_signature_for_another_account_is_refused(invoke: Invoke) -> None:
 def test_a_key_of_another_address_is_refused(invoke: Invoke, key_file: Path) -> None:
     invoke("account", "create", "main")
     other = "0x" + "12" * 20
-    invoke("account", "link", "main", "--address", other, "--key-file", key_file).refused(4, "cannot link")
+    invoke("account", "link", "main", "--address", other, "--key-file", key_file).refused(
+        2, "is that of", f"not of {other}"
+    )
     assert _links(invoke, "main") == []
 
 

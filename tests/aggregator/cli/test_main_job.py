@@ -323,7 +323,7 @@ def test_more_than_the_excess_cannot_be_proven(attested: Desk) -> None:
 @pytest.mark.parametrize(
     ("extra", "code", "part"),
     [
-        (["--amount", "-5"], 2, "give a positive one"),
+        (["--amount", "-5"], 2, "is not above 0 and at most"),
         (["--amount", "1.2345678"], 2, "more than 6 decimals"),
         (["--venue", "0x12"], 2, "is not an address"),
         (["--registry", "eip155:1"], 2, "write it like eip155:8453:0x"),

@@ -118,7 +118,7 @@ def test_a_malformed_spec_is_refused_before_a_chain_is_asked(
 def test_a_policy_without_prices_is_not_built(invoke: Invoke, dead_network: Path) -> None:
     spec = Path(__file__).parents[3] / "configs" / "policies" / "demo.toml"
     result = invoke("policy", "build", spec, "--networks", dead_network)
-    result.refused(3, "is missing", "refresh it")
+    result.refused(3, "is missing", "--zero-stale")
     assert invoke("policy", "check", "demo").code == 2
 
 

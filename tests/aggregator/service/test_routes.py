@@ -244,7 +244,7 @@ def test_documents_are_listed_page_by_page(running: Running, stored: Stored) -> 
     bundles = running.get("/v1/accounts/main/proofs").data["items"]
     assert [(b["id"], b["amountUsd"], b["expired"]) for b in bundles] == [(stored.bundle, "100000", False)]
     assert running.get(f"/v1/bundles/{stored.bundle}").data == bundle_json(bundle())
-    running.get("/v1/policies?limit=0").refused(400, "invalid-input", "outside 1..200")
+    running.get("/v1/policies?limit=0").refused(400, "invalid-input", "not a whole number in 1..200")
     running.get("/v1/policies?cursor=x").refused(400, "invalid-input", "cursor")
     running.get("/v1/accounts/nobody/snapshots").refused(404, "not-found", "nobody")
 
