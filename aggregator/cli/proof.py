@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from aggregator.cli import tables
+from aggregator.cli.attested import attested
 from aggregator.cli.documents import read_document, read_kind, read_policy, write_document
 from aggregator.cli.framework import LIFETIME, Settings, pass_settings, settings_options
 from aggregator.model.errors import ExpiredError
@@ -178,7 +179,7 @@ def _make_one(
     priced = read_policy(settings, policy)
     now = int(time.time())
     with settings.home.store() as store:
-        stored = store.snapshot(snapshot)
+        stored = attested(settings, store, snapshot, priced, attestations, now)
         holder = store.account(stored.account)
         with settings.step("Making the proof") as tell:
             bundle = make_proof(
