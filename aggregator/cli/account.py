@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from aggregator.cli.framework import SECONDS, Settings, pass_settings, settings_options
+from aggregator.cli.framework import SECONDS, Settings, command_group, pass_settings, settings_options
 from aggregator.cli.networks import chosen_networks, networks_option
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from aggregator.store import Account, Link
 
 
-@click.group()
+@command_group
 def account() -> None:
     """Make accounts and link addresses to them."""
 
@@ -69,17 +69,21 @@ def list_accounts(settings: Settings) -> None:
         found = [(made, store.links(made.name)) for made in store.accounts()]
 
     def render(console: Console) -> None:
-        from rich.table import Table
+        from aggregator.cli.tables import Table, short
 
         if not found:
             console.print("No account yet. Make one: counterfoil account create NAME")
             return
-        table = Table("Account", "Id", "Sub", "Linked addresses")
-        for made, links in found:
-            short = f"0x{made.account_id:064x}"
-            addresses = "\n".join(link.holder for link in links) or "none"
-            table.add_row(made.name, f"{short[:10]}..{short[-6:]}", str(made.sub_account), addresses)
-        console.print(table)
+        rows = [
+            (
+                made.name,
+                short(f"0x{made.account_id:064x}"),
+                str(made.sub_account),
+                "\n".join(link.holder for link in links) or "none",
+            )
+            for made, links in found
+        ]
+        console.print(Table("", ("Account", "Id", ">Sub", "Linked addresses"), rows).draw())
 
     settings.show([_account_json(made, links) for made, links in found], render)
 

@@ -11,7 +11,7 @@ import click
 
 from aggregator.cli import tables
 from aggregator.cli.documents import read_kind, read_policy
-from aggregator.cli.framework import LIFETIME, Settings, pass_settings, settings_options
+from aggregator.cli.framework import LIFETIME, Settings, command_group, pass_settings, settings_options
 from aggregator.cli.networks import chosen_networks, networks_option
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 DEFAULT_LIFETIME_S = 3600
 
 
-@click.group()
+@command_group
 def attestation() -> None:
     """Have a snapshot attested, or attest one."""
 
@@ -117,7 +117,8 @@ def sign(
     networks = chosen_networks(network_paths)
     for link in file.links:
         check_link(asked.snapshot.account_id, link, int(time.time()), networks)
-    with settings.step(f"Re-reading {len(file.links)} addresses on {len(networks)} networks"):
+    where = tables.count(len(networks), "network")
+    with settings.step(f"Re-reading {tables.count(len(file.links), 'address', 'addresses')} on {where}"):
         own = asyncio.run(
             take_snapshot(
                 networks,

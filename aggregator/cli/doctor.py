@@ -14,6 +14,7 @@ import click
 
 from aggregator.cli.framework import Settings, pass_settings, settings_options
 from aggregator.cli.networks import chosen_networks, networks_option
+from aggregator.cli.tables import count
 from aggregator.model.errors import (
     ChainError,
     ChainUnreachableError,
@@ -114,10 +115,10 @@ def _home(settings: Settings) -> Finding:
         return Finding("home", "ok", f"{settings.home.root} (made at first use)")
     try:
         with settings.home.store() as store:
-            count = len(store.accounts())
+            accounts = count(len(store.accounts()), "account")
     except InputError as error:
         return Finding("home", "missing", str(error), "give a writable directory with --home")
-    return Finding("home", "ok", f"{settings.home.root} ({count} accounts)")
+    return Finding("home", "ok", f"{settings.home.root} ({accounts})")
 
 
 async def examine(network: Network) -> list[Finding]:

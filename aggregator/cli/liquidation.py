@@ -142,15 +142,18 @@ def _distance(price: LiquidationPrice, now_e12: int) -> str:
 
 
 def _prices(desk: Desk, found: dict[str, tuple[LiquidationPrice, ...]]) -> tables.Table:
+    from aggregator.risk.liquidation import SCAN_E6
+
     rows = []
     for name, prices in found.items():
         now = desk.price_e12(name)
         if not prices:
-            rows.append((name, tables.price(now), "none", "", ""))
+            low, high = (tables.price(now * end // RATE_SCALE) for end in (SCAN_E6[0], SCAN_E6[-1]))
+            rows.append((name, tables.price(now), f"none from {low} to {high}", "", ""))
         for price in prices:
             way = "fall" if price.falling else "rise"
             rows.append((name, tables.price(now), tables.price(price.bad_e12), _distance(price, now), way))
-    columns = ("Price", ">Now USD", ">Liquidates at USD", ">Move", "By a")
+    columns = ("Price", ">Now USD", ">Liquidates at USD", ">Move", "Fall or rise")
     return tables.Table("Liquidation prices", columns, rows)
 
 

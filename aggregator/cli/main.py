@@ -67,3 +67,7 @@ def run(arguments: Sequence[str]) -> int:
         report_defect(error, as_json="--json" in arguments)
         raise
     return result if isinstance(result, int) else 0
+
+
+if __name__ == "__main__":
+    main()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from aggregator.cli import tables
-from aggregator.cli.framework import Settings, pass_settings, settings_options
+from aggregator.cli.framework import Settings, command_group, pass_settings, settings_options
 from aggregator.cli.subject import read_subject
 from aggregator.model.errors import InputError
 
@@ -40,7 +40,7 @@ def plan_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-@click.group()
+@command_group
 def plan() -> None:
     """Plan hedges and moves of collateral."""
 

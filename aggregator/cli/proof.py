@@ -12,7 +12,7 @@ import click
 from aggregator.cli import tables
 from aggregator.cli.attested import attested
 from aggregator.cli.documents import read_document, read_kind, read_policy, write_document
-from aggregator.cli.framework import LIFETIME, Settings, pass_settings, settings_options
+from aggregator.cli.framework import LIFETIME, Settings, command_group, pass_settings, settings_options
 from aggregator.model.errors import ExpiredError
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ DEFAULT_LIFETIME_S: Final = 900
 VERIFIERS: Final = ("native", "py-ecc", "solidity")
 
 
-@click.group()
+@command_group
 def proof() -> None:
     """Make and verify proofs of excess."""
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import click
 
 from aggregator.cli.documents import read_document, read_kind, write_document
-from aggregator.cli.framework import SECONDS, Settings, pass_settings, settings_options
+from aggregator.cli.framework import SECONDS, Settings, command_group, pass_settings, settings_options
 from aggregator.cli.networks import chosen_networks, networks_option
+from aggregator.cli.tables import count
 from aggregator.model.errors import InputError
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from chains.balances import Evidence
 
 
-@click.group()
+@command_group
 def snapshot() -> None:
     """Read an account from its chains at one moment."""
 
@@ -85,7 +86,8 @@ def take(
                 cut=await settled_cut(networks) if cut is None else cut,
             )
 
-        with settings.step(f"Reading {len(holders)} addresses on {len(networks)} networks"):
+        where = count(len(networks), "network")
+        with settings.step(f"Reading {count(len(holders), 'address', 'addresses')} on {where}"):
             taken, evidence = asyncio.run(read())
         if not incomplete:
             taken.require_complete()

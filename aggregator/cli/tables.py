@@ -11,7 +11,7 @@ from aggregator.fixed import format_decimal, format_down, format_up
 from aggregator.model.units import E20_PER_USD_E6
 
 if TYPE_CHECKING:
-    from rich.table import Table as RichTable
+    from rich.console import RenderableType
 
 USD_DIGITS = 6
 VALUE_DIGITS = 20
@@ -31,16 +31,14 @@ class Table:
     rows: Sequence[Sequence[str]]
     total: int = 0
 
-    def draw(self) -> RichTable:
-        """The table for a rich console."""
+    def draw(self) -> RenderableType:
+        """The table for a rich console, under its title: a title of rich's own wraps at the table's width."""
         from rich import box
+        from rich.console import Group
         from rich.table import Table as RichTable
         from rich.text import Text
 
         made = RichTable(
-            title=self.title or None,
-            title_justify="left",
-            title_style="bold",
             box=box.SIMPLE_HEAD,
             show_header=any(self.columns),
             padding=(0, 1, 0, 0),
@@ -53,7 +51,7 @@ class Table:
         before_total = len(self.rows) - self.total - 1 if self.total else None
         for n, row in enumerate(self.rows):
             made.add_row(*(Text(cell) for cell in row), end_section=n == before_total)
-        return made
+        return Group(Text(self.title, style="bold"), made) if self.title else made
 
 
 def usd_down(value_e6: int, places: int = 2) -> str:

@@ -13,7 +13,7 @@ import click
 
 from aggregator.cli import tables
 from aggregator.cli.documents import read_document
-from aggregator.cli.framework import Settings, pass_settings, settings_options
+from aggregator.cli.framework import Settings, command_group, pass_settings, settings_options
 from aggregator.cli.networks import chosen_networks, networks_option
 from aggregator.cli.signing import Sending, sending_options
 from aggregator.model.errors import InputError
@@ -49,7 +49,7 @@ def _account_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-@click.group()
+@command_group
 def venue() -> None:
     """Check accounts and pledge margin as a venue."""
 
