@@ -129,6 +129,12 @@ def format_up(value: int, digits: int, places: int) -> str:
     return _format_places(div_ceil(value, 10 ** (digits - places)), places)
 
 
+def format_usd(amount_e6: int) -> str:
+    """1e-6 USD for reading, exact: thousands with commas, and at least two decimals."""
+    text = _format_places(amount_e6, 6)
+    return text[:-4] + text[-4:].rstrip("0")
+
+
 def parse_integer(text: str) -> int:
     """A canonical decimal integer: no plus, no leading zeros, no blanks, no "-0". InputError otherwise."""
     _require_short(text)

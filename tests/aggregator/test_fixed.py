@@ -142,3 +142,17 @@ def test_parse_integer_refuses_other_spellings(text: str) -> None:
     """A second spelling of a number would give a document a second hash."""
     with pytest.raises(InputError, match=r"canonical integer|too long"):
         fixed.parse_integer(text)
+
+
+@pytest.mark.parametrize(
+    ("amount_e6", "text"),
+    [
+        (170_000 * 10**6, "170,000.00"),
+        (100_000_000_001, "100,000.000001"),
+        (1_500_000, "1.50"),
+        (0, "0.00"),
+        (-1_234_560_000, "-1,234.56"),
+    ],
+)
+def test_usd_for_reading_is_exact(amount_e6: int, text: str) -> None:
+    assert fixed.format_usd(amount_e6) == text
