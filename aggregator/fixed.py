@@ -58,24 +58,33 @@ def isqrt_up(value: int) -> int:
     return root if root * root == value else root + 1
 
 
-def _split_decimal(text: str, digits: int) -> tuple[bool, int, str]:
-    """(negative, integer formed of all digits up to `digits` places, what is left over)."""
-    match = _DECIMAL.fullmatch(text) if len(text) <= MAX_DECIMAL_CHARS else None
-    if match is None:
+def _require_short(text: str) -> None:
+    if len(text) > MAX_DECIMAL_CHARS:
         raise InputError(
-            f"{text[:40]!r} is not a decimal number; write digits like -12.5, without exponent or commas"
+            f"the number {text[:20]}.. of {len(text)} characters is too long; no amount needs {MAX_DECIMAL_CHARS}"
+        )
+
+
+def _split_decimal(text: str, digits: int, *, signed: bool = True) -> tuple[bool, int, str]:
+    """(negative, integer formed of all digits up to `digits` places, what is left over)."""
+    _require_short(text)
+    match = _DECIMAL.fullmatch(text)
+    if match is None:
+        example = "-12.5" if signed else "12.5"
+        raise InputError(
+            f"{text[:40]!r} is not a decimal number; write digits like {example}, without exponent or commas"
         )
     part = match["part"] or ""
     kept = part[:digits].ljust(digits, "0")
     return match["sign"] == "-", int(match["whole"] + kept), part[digits:].strip("0")
 
 
-def parse_decimal(text: str, digits: int) -> int:
-    """`text` as an integer count of 10^-digits, exactly.
+def parse_decimal(text: str, digits: int, *, signed: bool = True) -> int:
+    """`text` as an integer count of 10^-digits, exactly. Without `signed` the example in the message has no minus.
 
     Raises InputError when the text is not a plain decimal number or has more than `digits` decimals.
     """
-    negative, value, rest = _split_decimal(text, digits)
+    negative, value, rest = _split_decimal(text, digits, signed=signed)
     if rest:
         raise InputError(f"{text!r} has more than {digits} decimals; shorten it, nothing is rounded silently")
     return -value if negative else value
@@ -120,8 +129,15 @@ def format_up(value: int, digits: int, places: int) -> str:
     return _format_places(div_ceil(value, 10 ** (digits - places)), places)
 
 
+def format_usd(amount_e6: int) -> str:
+    """1e-6 USD for reading, exact: thousands with commas, and at least two decimals."""
+    text = _format_places(amount_e6, 6)
+    return text[:-4] + text[-4:].rstrip("0")
+
+
 def parse_integer(text: str) -> int:
     """A canonical decimal integer: no plus, no leading zeros, no blanks, no "-0". InputError otherwise."""
-    if len(text) > MAX_DECIMAL_CHARS or _INTEGER.fullmatch(text) is None:
+    _require_short(text)
+    if _INTEGER.fullmatch(text) is None:
         raise InputError(f"{text[:40]!r} is not a canonical integer; write plain digits like -12")
     return int(text)

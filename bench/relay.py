@@ -146,7 +146,7 @@ async def world_on(net: Devnet) -> World:
             expiry=await world.now() + 10**6,
             attestation_expiry=await world.now() + 10**6,
         )
-        await world.send(submit_call(attested(s, world.attestors[:1])))
+        await world.send(submit_call(world.attested(s, world.attestors[:1])))
     return world
 
 

@@ -159,11 +159,12 @@ class Network:
             else:
                 urls.append(_VARIABLE.sub(lambda match: env[match[1]], template))
         if len(urls) < self.quorum:
-            hint = f"set {' and '.join(dict.fromkeys(unset))}" if unset else "add endpoints"
-            lower = ", or lower quorum and accept the lower trust" if self.quorum > 1 else ""
+            hints = [f"set {' and '.join(dict.fromkeys(unset))}" if unset else "add endpoints"]
+            hints += ["lower quorum and accept the lower trust"] * (self.quorum > 1)
+            hints += ["leave the file out with --networks"] * bool(unset)
             raise ConfigError(
                 f"{self.source or self.name}: endpoints has {len(urls)} usable entries and quorum asks for "
-                f"{self.quorum}; {hint}{lower}"
+                f"{self.quorum}; {', or '.join(hints)}"
             )
         return urls
 

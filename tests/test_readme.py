@@ -34,6 +34,19 @@ def test_there_are_commands_to_check() -> None:
     assert len(_commands()) >= 8
 
 
+def test_every_endpoint_of_the_networks_it_reads_is_exported() -> None:
+    """The commands read every file of configs/networks, so what those ask for is set first."""
+    asked = {
+        name
+        for file in (README.parent / "configs" / "networks").glob("*.toml")
+        for name in re.findall(r"\$\{(\w+_RPC_URL\w*)\}", file.read_text())
+    }
+    block = next(
+        block for block in re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL) if "snapshot take" in block
+    )
+    assert set(re.findall(r"(\w+_RPC_URL\w*)=", block)) == asked
+
+
 def test_the_figures_are_the_committed_results() -> None:
     shown = TEXT.split(BEGIN)[1].split(END)[0].strip()
     assert shown == table(), "run: python -m bench.table"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from aggregator.cli.framework import Settings, pass_settings, settings_options
+from aggregator.cli.framework import SECONDS, Settings, command_group, pass_settings, settings_options
 from aggregator.cli.networks import chosen_networks, networks_option
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from chains.ownership import Statement
 
 
-@click.group()
+@command_group
 def account() -> None:
     """Make accounts and link addresses to them."""
 
@@ -74,17 +74,21 @@ def list_accounts(settings: Settings) -> None:
         found = [(made, store.links(made.name)) for made in store.accounts()]
 
     def render(console: Console) -> None:
-        from rich.table import Table
+        from aggregator.cli.tables import Table, short
 
         if not found:
             console.print("No account yet. Make one: counterfoil account create NAME")
             return
-        table = Table("Account", "Id", "Sub", "Linked addresses")
-        for made, links in found:
-            short = f"0x{made.account_id:064x}"
-            addresses = "\n".join(link.holder for link in links) or "none"
-            table.add_row(made.name, f"{short[:10]}..{short[-6:]}", str(made.sub_account), addresses)
-        console.print(table)
+        rows = [
+            (
+                made.name,
+                short(f"0x{made.account_id:064x}"),
+                str(made.sub_account),
+                "\n".join(link.holder for link in links) or "none",
+            )
+            for made, links in found
+        ]
+        console.print(Table("", ("Account", "Id", ">Sub", "Linked addresses"), rows).draw())
 
     settings.show([_account_json(made, links) for made, links in found], render)
 
@@ -96,7 +100,9 @@ _key_file = click.option(
     help="Sign here, with the address's own key in this file (32 bytes hex, mode 0600).",
 )
 _signature = click.option("--signature", help="The address's EIP-712 signature, made elsewhere (0x hex).")
-_issued_at = click.option("--issued-at", type=int, help="The Unix second that was signed with --signature.")
+_issued_at = click.option(
+    "--issued-at", type=SECONDS, metavar="N", help="The Unix second that was signed with --signature."
+)
 _chain = click.option("--chain", help="For a contract account (EIP-1271): the chain it is on, like eip155:1.")
 
 
@@ -139,7 +145,8 @@ def link(
     with settings.home.store() as store:
         holder = store.account(name)
         statement = link_to_sign(holder, address, now if issued_at is None else issued_at, days)
-        signed = _signed(settings, statement, key_file, signature, issued_at)
+        then = f"counterfoil account link {name} --address {address} --days {days}"
+        signed = _signed(settings, statement, key_file, signature, issued_at, then, chain)
         if signed is None:
             return
         networks = chosen_networks(network_paths) if chain is not None else ()
@@ -180,7 +187,8 @@ def unlink(
 
     now = int(time.time())
     statement = revocation_to_sign(address, now if issued_at is None else issued_at)
-    signed = _signed(settings, statement, key_file, signature, issued_at)
+    then = f"counterfoil account unlink --address {address}"
+    signed = _signed(settings, statement, key_file, signature, issued_at, then, chain)
     if signed is None:
         return
     made = stated_revocation(address, statement.issued_at, signed, chain or "")
@@ -212,8 +220,10 @@ def _signed(
     key_file: Path | None,
     signature: str | None,
     issued_at: int | None,
+    then: str,
+    chain: str | None,
 ) -> str | None:
-    """The signature that was given or is made here; None when the message was shown instead."""
+    """The signature that was given or is made here; None when the message was shown instead, with what to run then."""
     from aggregator.service.linking import sign_with_key_file
 
     if (signature is None) != (issued_at is None) or (key_file is not None and signature is not None):
@@ -222,6 +232,9 @@ def _signed(
         return sign_with_key_file(statement, key_file)
     if signature is None:
         message = statement.typed_data()
-        settings.note("Nothing is done yet: sign this message, then give --signature and --issued-at.")
+        settings.note(
+            "Nothing is done yet. Let the address sign this message (EIP-712), then run: "
+            f"{then} --issued-at {statement.issued_at} --signature 0x..{f' --chain {chain}' if chain else ''}"
+        )
         settings.show(message, lambda console: console.print_json(data=message))
     return signature

@@ -9,17 +9,20 @@ from typing import TYPE_CHECKING
 
 import click
 
-from aggregator.cli.documents import read_policy
-from aggregator.cli.framework import Settings, pass_settings, settings_options
+from aggregator.cli import tables
+from aggregator.cli.documents import read_kind, read_policy
+from aggregator.cli.framework import LIFETIME, Settings, command_group, pass_settings, settings_options
 from aggregator.cli.networks import chosen_networks, networks_option
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from aggregator.model.policy import Policy
+
 DEFAULT_LIFETIME_S = 3600
 
 
-@click.group()
+@command_group
 def attestation() -> None:
     """Have a snapshot attested, or attest one."""
 
@@ -56,10 +59,20 @@ def request(settings: Settings, snapshot: str, policy: str, registry: str, out: 
     def render(console: Console) -> None:
         console.print(f"Wrote {out} (mode 0600: it shows the positions). Give it to the attestor.")
         console.print(f"  commitment  0x{made.commitment:064x}")
+        console.print(f"  snapshot    {stored.id}, cut {tables.moment(made.snapshot.cut_time)}")
+        console.print(f"Next: {_next(stored.id, priced)}, with the attestations that come back")
 
     settings.show(
         {"snapshot": stored.id, "commitment": f"0x{made.commitment:064x}", "file": str(out)}, render
     )
+
+
+def _next(snapshot_id: str, policy: Policy) -> str:
+    """How the proof is made of exactly what was attested."""
+    from aggregator.policy import encode_policy
+    from aggregator.store import document_id
+
+    return f"counterfoil proof make {snapshot_id} --policy {document_id(encode_policy(policy))}"
 
 
 @attestation.command()
@@ -72,7 +85,8 @@ def request(settings: Settings, snapshot: str, policy: str, registry: str, out: 
 )
 @click.option(
     "--lifetime",
-    type=click.IntRange(min=1),
+    type=LIFETIME,
+    metavar="N",
     default=DEFAULT_LIFETIME_S,
     show_default=True,
     help="Seconds after the cut for which the signature is good.",
@@ -96,14 +110,15 @@ def sign(
     """
     from eth_account import Account as EthAccount
 
+    from aggregator.model.snapshot import encode_snapshot
     from aggregator.model.strictjson import canonical_json
     from aggregator.service.attestation_files import attestation_json, parse_request
     from aggregator.service.attestor import attest
     from aggregator.service.linking import check_signed
-    from aggregator.store import read_secret, read_whole, write_whole
+    from aggregator.store import document_id, read_secret, write_whole
     from chains.balances import take_snapshot
 
-    file = parse_request(read_whole(document, "the request"))
+    file = parse_request(read_kind(document, "attestation-request"))
     asked = file.request
     key = read_secret(key_file, "attestor key")
     networks = chosen_networks(network_paths)
@@ -111,7 +126,8 @@ def sign(
         check_signed(asked.snapshot.account_id, link, int(time.time()), networks)
     with settings.home.store() as store:
         store.note_links(asked.snapshot.account_id, file.links)
-    with settings.step(f"Re-reading {len(file.links)} addresses on {len(networks)} networks"):
+    where = tables.count(len(networks), "network")
+    with settings.step(f"Re-reading {tables.count(len(file.links), 'address', 'addresses')} on {where}"):
         own = asyncio.run(
             take_snapshot(
                 networks,
@@ -126,12 +142,14 @@ def sign(
         store.claim_attested(
             own.account_id, asked.home, file.links, until=signed.expiry, now=int(time.time())
         )
-    data = attestation_json(signed)
+    data, taken = attestation_json(signed), document_id(encode_snapshot(asked.snapshot))
     if out is not None:
         write_whole(out, canonical_json(data) + b"\n")
 
     def render(console: Console) -> None:
         console.print(f"Attested by {signed.attestor}: the positions read here open the commitment.")
         console.print(f"  coverage  {signed.coverage}")
+        console.print(f"  snapshot  {taken}, cut {tables.moment(asked.snapshot.cut_time)}")
+        console.print(f"Next: {_next(taken, asked.policy)}, by the account's holder")
 
     settings.show(data, render)

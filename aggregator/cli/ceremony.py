@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from aggregator.cli import tables
-from aggregator.cli.framework import Settings, pass_settings, settings_options
+from aggregator.cli.framework import Settings, command_group, pass_settings, settings_options
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -45,7 +45,7 @@ ptau_option = click.option(
 )
 
 
-@click.group()
+@command_group
 def ceremony() -> None:
     """Make a proving key together with others, of whom one honest one is enough.
 

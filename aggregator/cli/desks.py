@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aggregator.cli.documents import read_document, read_policy
+from aggregator.cli.documents import read_document, read_kind
 from aggregator.cli.framework import Settings
 from aggregator.model.errors import ExpiredError, InputError
 
@@ -35,10 +35,10 @@ def read_inputs(settings: Settings, policy: Policy, given: Path | None) -> Polic
     """The inputs of `policy`, from a file or the store; raises InputError when there are none or they are another's."""
     from aggregator.policy import encode_policy
     from aggregator.policy.inputs import parse_inputs
-    from aggregator.store import document_id, read_whole
+    from aggregator.store import document_id
 
     if given is not None:
-        document: bytes | None = read_whole(given, "the policy inputs")
+        document: bytes | None = read_kind(given, "policy-inputs")
     else:
         with settings.home.store() as store:
             document = store.policy_inputs(document_id(encode_policy(policy)))
@@ -77,13 +77,3 @@ def desk_of(inputs: PolicyInputs, positions: Mapping[str, int]) -> Desk:
     from aggregator.risk.desk import Desk
 
     return Desk(inputs.spec(), inputs.prices, inputs.rates, inputs.as_of, positions, inputs.zero_stale)
-
-
-def read_desk(
-    settings: Settings, snapshot: str, policy_name: str, given: Path | None, *, expired: bool
-) -> Desk:
-    """The account of a complete snapshot on the market of a policy that has not run out."""
-    policy = read_policy(settings, policy_name)
-    require_alive(policy, expired=expired)
-    positions = read_positions(settings, snapshot, policy)
-    return desk_of(read_inputs(settings, policy, given), positions)

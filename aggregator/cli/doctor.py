@@ -14,6 +14,7 @@ import click
 
 from aggregator.cli.framework import Settings, pass_settings, settings_options
 from aggregator.cli.networks import chosen_networks, networks_option
+from aggregator.cli.tables import count
 from aggregator.model.errors import (
     ChainError,
     ChainUnreachableError,
@@ -44,6 +45,7 @@ ADVICE: Final = {
     "eth_getProof": "balances read there are called and not proven; use an endpoint that offers it",
 }
 """What a method that fails means, by the names of chains.rpc.health."""
+UNSET_ADVICE: Final = "set it to read this network, or leave its file out with --networks"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +117,10 @@ def _home(settings: Settings) -> Finding:
         return Finding("home", "ok", f"{settings.home.root} (made at first use)")
     try:
         with settings.home.store() as store:
-            count = len(store.accounts())
+            accounts = count(len(store.accounts()), "account")
     except InputError as error:
         return Finding("home", "missing", str(error), "give a writable directory with --home")
-    return Finding("home", "ok", f"{settings.home.root} ({count} accounts)")
+    return Finding("home", "ok", f"{settings.home.root} ({accounts})")
 
 
 async def examine(network: Network) -> list[Finding]:
@@ -130,7 +132,7 @@ async def examine(network: Network) -> list[Finding]:
         network.urls()
         chain = network.connect()
     except ConfigError as error:
-        return [Finding(network.name, "not set", str(error), "needed only to read this network")]
+        return [Finding(network.name, "not set", str(error), UNSET_ADVICE)]
     try:
         async with chain:
             rows = await probe_endpoints(chain, network.finality.value)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aggregator.cli.framework import Settings
+from aggregator.model.errors import FormatError, NotFoundError
 
 if TYPE_CHECKING:
     from aggregator.model.policy import Policy
@@ -18,14 +19,31 @@ def is_path(name: str) -> bool:
 
 def read_document(settings: Settings, kind: str, name: str) -> bytes:
     """The bytes of the `kind` ("policy", "snapshot", "bundle") called `name`; raises InputError."""
+    if is_path(name):
+        return read_kind(Path(name), kind)
+    try:
+        with settings.home.store() as store:
+            if kind == "snapshot":
+                return store.snapshot(name).document
+            return store.policy(name) if kind == "policy" else store.bundle(name)
+    except NotFoundError as error:
+        if Path(name).is_file():
+            raise NotFoundError(f"{error}; the file of that name needs a path: ./{name}") from error
+        raise
+
+
+def read_kind(path: Path, kind: str) -> bytes:
+    """The bytes of a file of the schema counterfoil/KIND; raises InputError, also when it is of another schema."""
+    from aggregator.model.strictjson import load_json
     from aggregator.store import read_whole
 
-    if is_path(name):
-        return read_whole(Path(name), f"the {kind}")
-    with settings.home.store() as store:
-        if kind == "snapshot":
-            return store.snapshot(name).document
-        return store.policy(name) if kind == "policy" else store.bundle(name)
+    data = read_whole(path, f"the {kind}")
+    value = load_json(data, f"the {kind} {path}")
+    schema = value.get("schema") if isinstance(value, dict) else None
+    if isinstance(schema, str) and not schema.startswith(f"counterfoil/{kind}/"):
+        article = "an" if kind[0] in "aei" else "a"
+        raise FormatError(f"{path} is a {schema[:60]}, not {article} {kind}; give the file that is")
+    return data
 
 
 def read_policy(settings: Settings, name: str) -> Policy:

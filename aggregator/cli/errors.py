@@ -1,6 +1,6 @@
 """The one place where an error becomes what the user sees: a sentence on stderr and an exit code.
 
-What is not listed here is a defect of the program and keeps its traceback (exit code 1).
+What is not listed here is a defect of the program and keeps its traceback on stderr (exit code 1).
 """
 
 from __future__ import annotations
@@ -14,6 +14,9 @@ from aggregator.model.errors import CounterfoilError, InputError
 
 INTERRUPTED: Final = 130
 """128 + SIGINT, the shells' convention."""
+
+DEFECT: Final = 1
+"""What Python ends with after a traceback."""
 
 REPORTED: Final = (CounterfoilError, click.ClickException, click.Abort, KeyboardInterrupt)
 """The errors that `report` knows."""
@@ -32,6 +35,14 @@ def report(error: BaseException, *, as_json: bool) -> int:
     return _say("interrupted", INTERRUPTED, "urn:counterfoil:problem:interrupted", "Interrupted", as_json)
 
 
+def report_defect(error: Exception, *, as_json: bool) -> None:
+    """With `as_json` the problem object of a defect on stdout; the caller raises it, so its traceback is on stderr."""
+    if as_json:
+        kind = type(error).__name__
+        detail = f"a defect of the program ({kind}); report it with the traceback that is on stderr"
+        _problem("urn:counterfoil:problem:internal", "Internal", detail, DEFECT)
+
+
 def _usage_text(error: click.ClickException) -> str:
     text = error.format_message().rstrip(".").replace("\n", " ")
     if isinstance(error, click.UsageError) and error.ctx is not None:
@@ -42,6 +53,10 @@ def _usage_text(error: click.ClickException) -> str:
 def _say(text: str, code: int, type_uri: str, title: str, as_json: bool) -> int:
     click.echo(f"error: {text}", err=True)
     if as_json:
-        problem = {"type": type_uri, "title": title, "detail": text, "exitCode": code}
-        click.echo(json.dumps(problem, indent=2, ensure_ascii=False))
+        _problem(type_uri, title, text, code)
     return code
+
+
+def _problem(type_uri: str, title: str, detail: str, code: int) -> None:
+    problem = {"type": type_uri, "title": title, "detail": detail, "exitCode": code}
+    click.echo(json.dumps(problem, indent=2, ensure_ascii=False))

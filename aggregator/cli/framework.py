@@ -6,11 +6,12 @@ import functools
 import importlib
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TextIO
 
 import click
 
@@ -22,6 +23,11 @@ if TYPE_CHECKING:
     from aggregator.model.errors import CounterfoilError
     from aggregator.store import Home
 
+SECONDS: Final = click.IntRange(0, 2**53 - 1)
+"""Unix seconds as documents can hold them."""
+LIFETIME: Final = click.IntRange(1, 10**9)
+"""Seconds from now on; some thirty years at most."""
+_BLANKS: Final = re.compile(r"[ \t]+$", re.MULTILINE)
 PLAIN_WIDTH: Final = 120
 """Columns of tables when stdout is not a terminal."""
 
@@ -52,6 +58,22 @@ class LazyGroup(click.Group):
         """List the commands from the table, importing none of them."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in self.commands_at.items()])
+
+
+class CommandGroup(click.Group):
+    """A group that lists its commands with the whole first sentence of each, however narrow the terminal."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands; click would cut their help to one line."""
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [(name, command.get_short_help_str(1000)) for name, command in self.commands.items()]
+            )
+
+
+def command_group(function: Callable[[], None]) -> CommandGroup:
+    """A group of commands that takes --json and --home before the command's name as well."""
+    return click.group(cls=CommandGroup)(settings_options(function))
 
 
 class Settings:
@@ -112,9 +134,37 @@ def _console(*, stderr: bool) -> Console:
     from rich.console import Console
 
     terminal = (sys.stderr if stderr else sys.stdout).isatty()
-    return Console(
-        stderr=stderr, width=None if terminal else PLAIN_WIDTH, highlight=False, emoji=False, markup=False
-    )
+    plain: dict[str, Any] = {} if terminal else {"width": PLAIN_WIDTH, "file": Trimmed(stderr=stderr)}
+    return Console(stderr=stderr, highlight=False, emoji=False, markup=False, **plain)
+
+
+class Trimmed:
+    """stdout or stderr, as it is at the time, without the blanks that tables have at the end of a line."""
+
+    def __init__(self, *, stderr: bool) -> None:
+        """Opens nothing."""
+        self._stderr = stderr
+
+    @property
+    def _to(self) -> TextIO:
+        return sys.stderr if self._stderr else sys.stdout
+
+    @property
+    def encoding(self) -> str:
+        """The stream's own."""
+        return self._to.encoding
+
+    def write(self, text: str) -> int:
+        """Whole lines, as a console writes them."""
+        return self._to.write(_BLANKS.sub("", text))
+
+    def flush(self) -> None:
+        """Flush the stream."""
+        self._to.flush()
+
+    def isatty(self) -> bool:
+        """It is used where the stream is no terminal."""
+        return False
 
 
 def _set_json(ctx: click.Context, _parameter: click.Parameter, value: bool) -> None:

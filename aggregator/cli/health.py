@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import click
 
 from aggregator.cli.desks import desk_of, inputs_option, read_inputs, require_alive
-from aggregator.cli.documents import read_document, read_policy
+from aggregator.cli.documents import read_policy
 from aggregator.cli.framework import Settings, pass_settings, settings_options
 from aggregator.cli.subaccounts import show_sub_accounts
+from aggregator.cli.subject import read_subject
 from aggregator.model.errors import IncompleteSnapshotError, InputError
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def health(
     from aggregator.cli.risk_views import render_risk, risk_json
     from aggregator.cli.snapshot_views import completeness_lines, readings_table
     from aggregator.margin import explain, make_report, positions_by_id, to_json
-    from aggregator.model.snapshot import parse_snapshot, snapshot_json
+    from aggregator.model.snapshot import snapshot_json
     from aggregator.service.accepting import accept
 
     if all_parts:
@@ -88,9 +89,8 @@ def health(
         require_alive(policy, expired=expired)
         show_sub_accounts(settings, snapshot, policy)
         return
-    taken = parse_snapshot(read_document(settings, "snapshot", snapshot))
-    policy = read_policy(settings, policy_name)
-    require_alive(policy, expired=expired)
+    subject = read_subject(settings, snapshot, policy_name, expired=expired)
+    taken, policy = subject.taken, subject.policy
     if not taken.complete:
 
         def render_parts(console: Console) -> None:
@@ -98,7 +98,7 @@ def health(
             for line in completeness_lines(taken):
                 console.print(line)
 
-        settings.show({"complete": False, "report": None, "snapshot": snapshot_json(taken)}, render_parts)
+        subject.show(settings, {"report": None, "readings": snapshot_json(taken)["readings"]}, render_parts)
         try:
             taken.require_complete()
         except IncompleteSnapshotError as error:
@@ -107,15 +107,17 @@ def health(
     positions = positions_by_id(policy, accepted.positions)
     report = make_report(policy, positions)
     for note in accepted.notes:
-        settings.note(f"cut by policy {policy.name}: {note}")
+        settings.note(f"not counted by policy {policy.name}: {note}")
+    answer: dict[str, object] = {"report": to_json(report), "notCounted": list(accepted.notes)}
     if rulebook_names is not None:
         from aggregator.cli.rulebooks import render_rulebooks
         from aggregator.margin.rulebooks import book_of
         from aggregator.service.rulebooks import compare, rulebooks_json
 
         compared = compare(rulebook_names, rulebook_paths, book_of(policy, positions))
-        settings.show(
-            {"complete": True, "report": to_json(report), "rulebooks": rulebooks_json(compared)},
+        subject.show(
+            settings,
+            {**answer, "rulebooks": rulebooks_json(compared)},
             lambda console: render_rulebooks(console, compared, in_words=in_words),
         )
         return
@@ -130,10 +132,9 @@ def health(
         if figures is not None:
             render_risk(console, figures)
 
-    answer: dict[str, object] = {"complete": True, "report": to_json(report), "cut": list(accepted.notes)}
     if figures is not None:
         answer["risk"] = risk_json(figures)
-    settings.show(answer, render)
+    subject.show(settings, answer, render)
 
 
 def _figures(

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import click
 
-from aggregator.cli.errors import REPORTED, report
+from aggregator.cli.errors import REPORTED, report, report_defect
 from aggregator.cli.framework import LazyGroup, settings_options
 
 COMMANDS = {
@@ -58,9 +58,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run one command line and return its exit code."""
+    """Run one command line and return its exit code; a defect is raised."""
     try:
         result = cli.main(list(arguments), prog_name="counterfoil", standalone_mode=False)
     except REPORTED as error:
         return report(error, as_json="--json" in arguments)
+    except Exception as error:
+        report_defect(error, as_json="--json" in arguments)
+        raise
     return result if isinstance(result, int) else 0
+
+
+if __name__ == "__main__":
+    main()

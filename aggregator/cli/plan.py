@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from aggregator.cli import tables
-from aggregator.cli.desks import require_alive
-from aggregator.cli.documents import read_document, read_policy
-from aggregator.cli.framework import Settings, pass_settings, settings_options
+from aggregator.cli.framework import Settings, command_group, pass_settings, settings_options
+from aggregator.cli.subject import read_subject
 from aggregator.model.errors import InputError
 
 if TYPE_CHECKING:
@@ -41,7 +40,7 @@ def plan_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-@click.group()
+@command_group
 def plan() -> None:
     """Plan hedges and moves of collateral."""
 
@@ -147,13 +146,10 @@ def _target(text: str) -> tuple[str, int]:
 
 
 def _show(settings: Settings, snapshot: str, policy_name: str, asked: PlanRequest, *, expired: bool) -> None:
-    from aggregator.model.snapshot import parse_snapshot
     from aggregator.service.planning import make_plan, plan_json
 
-    taken = parse_snapshot(read_document(settings, "snapshot", snapshot))
-    policy = read_policy(settings, policy_name)
-    require_alive(policy, expired=expired)
-    found = make_plan(policy, taken, asked)
+    subject = read_subject(settings, snapshot, policy_name, expired=expired)
+    found = make_plan(subject.policy, subject.taken, asked)
 
     def render(console: Console) -> None:
         if found.steps:
@@ -162,7 +158,7 @@ def _show(settings: Settings, snapshot: str, policy_name: str, asked: PlanReques
         if found.steps:
             console.print(_before_after(found).draw())
 
-    settings.show({"kind": asked.kind, **plan_json(found)}, render)
+    subject.show(settings, {"kind": asked.kind, **plan_json(found)}, render)
 
 
 def _steps(found: Plan) -> tables.Table:

@@ -11,7 +11,7 @@ import click
 
 from aggregator.cli import tables
 from aggregator.cli.documents import read_policy, write_document
-from aggregator.cli.framework import Settings, pass_settings, settings_options
+from aggregator.cli.framework import SECONDS, Settings, command_group, pass_settings, settings_options
 from aggregator.cli.networks import chosen_networks, networks_option
 from aggregator.fixed import format_up
 from aggregator.policy.acceptance import ANYTHING, acceptance_json
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from chains.oracles import Market
 
 
-@click.group()
+@command_group
 def policy() -> None:
     """Build, show and check risk policies."""
 
@@ -75,12 +75,14 @@ def render_summary(console: Console, made: Policy, root: str) -> None:
 @click.argument("spec", type=click.Path(path_type=Path))
 @click.option(
     "--cut",
-    type=int,
+    type=SECONDS,
+    metavar="N",
     help="The wall-clock second of the prices (Unix time).  [default: the last that is final everywhere]",
 )
 @click.option(
     "--epoch",
-    type=click.IntRange(min=0),
+    type=SECONDS,
+    metavar="N",
     help="Number of this policy.  [default: one more than the last stored of its name]",
 )
 @click.option(
@@ -118,7 +120,7 @@ def build(
         as_of = await settled_cut(networks) if cut is None else cut
         return as_of, await read_market(networks, cut=as_of)
 
-    with settings.step(f"Reading prices on {len(networks)} networks"):
+    with settings.step(f"Reading prices on {tables.count(len(networks), 'network')}"):
         as_of, market = asyncio.run(read())
     for problem in market.problems:
         settings.note(f"not used: {problem}")
@@ -206,20 +208,21 @@ def _render_instruments(console: Console, made: Policy) -> None:
     groups = {0: "-", **{group.id: group.name for group in made.groups}}
     classes = ("-", *made.classes)
     rows = [
+        (str(i.id), i.symbol, i.kind.value, classes[i.class_id], groups[i.group_id]) for i in made.instruments
+    ]
+    console.print(tables.Table("Instruments", (">Id", "Instrument", "Kind", "Class", "Group"), rows).draw())
+    rows = [
         (
-            str(i.id),
             i.symbol,
-            i.kind.value,
-            classes[i.class_id],
-            groups[i.group_id],
             tables.price(i.mark_e12),
             tables.price(min(i.risk_e12)),
-            f"{tables.price(i.addon_im.long_e12)} / {tables.price(i.addon_im.short_e12)}",
+            tables.price(i.addon_im.long_e12),
+            tables.price(i.addon_im.short_e12),
         )
         for i in made.instruments
     ]
-    columns = (">Id", "Instrument", "Kind", "Class", "Group", ">Mark USD", ">Worst P&L", ">IM add-on +/-")
-    console.print(tables.Table("Instruments (USD per unit)", columns, rows).draw())
+    columns = ("Instrument", ">Mark", ">Worst P&L", ">IM add-on long", ">IM add-on short")
+    console.print(tables.Table("Their prices (USD per unit)", columns, rows).draw())
 
 
 def _render_groups(console: Console, made: Policy) -> None:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from aggregator.cli import tables
-from aggregator.cli.documents import read_document, read_policy, write_document
-from aggregator.cli.framework import Settings, pass_settings, settings_options
+from aggregator.cli.attested import attested
+from aggregator.cli.documents import read_document, read_kind, read_policy, write_document
+from aggregator.cli.framework import LIFETIME, Settings, command_group, pass_settings, settings_options
 from aggregator.model.errors import ExpiredError
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ DEFAULT_LIFETIME_S: Final = 900
 VERIFIERS: Final = ("native", "py-ecc", "solidity")
 
 
-@click.group()
+@command_group
 def proof() -> None:
     """Make and verify proofs of excess."""
 
@@ -62,7 +63,8 @@ def render_statement(console: Console, bundle: Bundle, now: int) -> None:
 @click.option("--registry", help="Registry it will be submitted to, like eip155:8453:0x... (CAIP-10).")
 @click.option(
     "--lifetime",
-    type=click.IntRange(min=1),
+    type=LIFETIME,
+    metavar="N",
     default=DEFAULT_LIFETIME_S,
     show_default=True,
     help="Seconds from now for which the proof is good.",
@@ -168,17 +170,16 @@ def _make_one(
     from aggregator.service.linking import parse_address, parse_caip10
     from aggregator.service.proving import Audience, make_proof
     from aggregator.service.venue_file import parse_usd
-    from aggregator.store import read_whole
     from circuits.bundle import bundle_json, encode_bundle
 
     chain_id, registry_address = parse_caip10(registry)
     audience = Audience(parse_address(venue), chain_id, registry_address)
     amount_e6 = parse_usd(amount)
-    attestations = [parse_attestation(read_whole(path, "the attestation")) for path in attestation_files]
+    attestations = [parse_attestation(read_kind(path, "attestation")) for path in attestation_files]
     priced = read_policy(settings, policy)
     now = int(time.time())
     with settings.home.store() as store:
-        stored = store.snapshot(snapshot)
+        stored = attested(settings, store, snapshot, priced, audience, attestations, now)
         holder = store.account(stored.account)
         with settings.step("Making the proof") as tell:
             bundle = make_proof(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from aggregator.cli import tables
-from aggregator.cli.framework import Settings, pass_settings, settings_options
+from aggregator.cli.framework import Settings, command_group, pass_settings, settings_options
 from aggregator.cli.networks import chosen_networks, network_of, networks_option
 from aggregator.model.errors import InputError
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from chains.networks import Network
 
 
-@click.group()
+@command_group
 def registry() -> None:
     """Look at a registry before relying on it."""
 

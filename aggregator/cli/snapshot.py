@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from aggregator.cli.documents import read_document, write_document
-from aggregator.cli.framework import Settings, pass_settings, settings_options
+from aggregator.cli.documents import read_document, read_kind, write_document
+from aggregator.cli.framework import SECONDS, Settings, command_group, pass_settings, settings_options
 from aggregator.cli.networks import chosen_networks, networks_option
+from aggregator.cli.tables import count
 from aggregator.model.errors import InputError
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from chains.balances import Evidence
 
 
-@click.group()
+@command_group
 def snapshot() -> None:
     """Read an account from its chains at one moment."""
 
@@ -30,7 +31,8 @@ def snapshot() -> None:
 @click.argument("account")
 @click.option(
     "--cut",
-    type=int,
+    type=SECONDS,
+    metavar="N",
     help="The second to read at (Unix time).  [default: the last that is final everywhere]",
 )
 @click.option("--out", type=click.Path(path_type=Path), help="Also write the snapshot to this file.")
@@ -85,7 +87,8 @@ def take(
                 cut=await settled_cut(networks) if cut is None else cut,
             )
 
-        with settings.step(f"Reading {len(holders)} addresses on {len(networks)} networks"):
+        where = count(len(networks), "network")
+        with settings.step(f"Reading {count(len(holders), 'address', 'addresses')} on {where}"):
             taken, evidence = asyncio.run(read())
         if not incomplete:
             taken.require_complete()
@@ -144,13 +147,13 @@ def verify(settings: Settings, document: str, evidence: Path | None, network_pat
     from aggregator.cli.evidence_views import evidence_json, render_evidence
     from aggregator.model.snapshot import parse_snapshot
     from aggregator.service.evidence import from_stored
-    from aggregator.store import document_id, read_whole
+    from aggregator.store import document_id
     from chains.balances import parse_evidence, require_described, verify_evidence
 
     data = read_document(settings, "snapshot", document)
     taken = parse_snapshot(data)
     if evidence is not None:
-        shown = parse_evidence(read_whole(evidence, "the evidence"))
+        shown = parse_evidence(read_kind(evidence, "evidence"))
     else:
         with settings.home.store() as store:
             shown = from_stored(store.evidence(document_id(data.strip())))

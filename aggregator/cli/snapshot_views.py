@@ -52,9 +52,10 @@ def readings_table(snapshot: Snapshot) -> Table:
 def completeness_lines(snapshot: Snapshot) -> list[str]:
     """Whether everything was read, else one line per thing that is missing."""
     if snapshot.complete:
-        count = sum(reading.method.value == "proven" for reading in snapshot.readings)
+        proven = sum(reading.method.value == "proven" for reading in snapshot.readings)
+        readings = tables.count(len(snapshot.readings), "reading")
         return [
-            f"Complete: {len(snapshot.readings)} readings on {len(snapshot.anchors)} chains, {count} of them proven "
+            f"Complete: {readings} on {tables.count(len(snapshot.anchors), 'chain')}, {proven} of them proven "
             f"against the state root; blocks lie {snapshot.time_skew_s} s apart."
         ]
     return missing_lines(snapshot)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from aggregator.cli import tables
-from aggregator.cli.desks import inputs_option, read_desk
+from aggregator.cli.desks import inputs_option
 from aggregator.cli.framework import Settings, pass_settings, settings_options
+from aggregator.cli.subject import read_subject
 from aggregator.model.errors import PolicyError
 
 if TYPE_CHECKING:
@@ -62,7 +63,8 @@ def stress(
     except UnicodeDecodeError as error:
         raise PolicyError(f"{scenarios} is not UTF-8 at byte {error.start}; save it as UTF-8") from error
     named = parse_stress(text, str(scenarios))
-    desk = read_desk(settings, snapshot, policy_name, inputs_path, expired=expired)
+    subject = read_subject(settings, snapshot, policy_name, expired=expired)
+    desk = subject.desk(settings, inputs_path)
     runs: list[Run] = []
     for one in named:
         kept, unknown = one.quoted(desk.prices, desk.rates)
@@ -77,7 +79,7 @@ def stress(
             if in_detail:
                 console.print(_positions(result).draw())
 
-    settings.show({"scenarios": [_json(*one) for one in runs]}, render)
+    subject.show(settings, {"scenarios": [_json(*one) for one in runs]}, render)
 
 
 def _summary(runs: Sequence[Run]) -> tables.Table:

@@ -11,12 +11,13 @@ from aggregator.fixed import format_decimal, format_down, format_up
 from aggregator.model.units import E20_PER_USD_E6
 
 if TYPE_CHECKING:
-    from rich.table import Table as RichTable
+    from rich.console import RenderableType
 
 USD_DIGITS = 6
 VALUE_DIGITS = 20
 QUANTITY_DIGITS = 8
 PRICE_DIGITS = 12
+LAST_MOMENT = int(datetime(9999, 12, 31, tzinfo=UTC).timestamp())
 SHORT_HEX_HEAD = 6
 SHORT_HEX_TAIL = 4
 
@@ -30,16 +31,14 @@ class Table:
     rows: Sequence[Sequence[str]]
     total: int = 0
 
-    def draw(self) -> RichTable:
-        """The table for a rich console."""
+    def draw(self) -> RenderableType:
+        """The table for a rich console, under its title: a title of rich's own wraps at the table's width."""
         from rich import box
+        from rich.console import Group
         from rich.table import Table as RichTable
         from rich.text import Text
 
         made = RichTable(
-            title=self.title or None,
-            title_justify="left",
-            title_style="bold",
             box=box.SIMPLE_HEAD,
             show_header=any(self.columns),
             padding=(0, 1, 0, 0),
@@ -52,7 +51,7 @@ class Table:
         before_total = len(self.rows) - self.total - 1 if self.total else None
         for n, row in enumerate(self.rows):
             made.add_row(*(Text(cell) for cell in row), end_section=n == before_total)
-        return made
+        return Group(Text(self.title, style="bold"), made) if self.title else made
 
 
 def usd_down(value_e6: int, places: int = 2) -> str:
@@ -101,8 +100,23 @@ def rate(rate_e6: int) -> str:
 
 
 def moment(timestamp: int) -> str:
-    """Unix seconds as UTC."""
+    """Unix seconds as UTC; beyond the calendar's last year as they are."""
+    if timestamp >= LAST_MOMENT:
+        return f"second {timestamp}"
     return datetime.fromtimestamp(timestamp, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def span(seconds: int) -> str:
+    """A length of time as one number and its unit, cut down; what is negative counts as none."""
+    for unit, length, least in (("d", 86_400, 2), ("h", 3600, 2), ("min", 60, 2)):
+        if seconds >= least * length:
+            return f"{seconds // length} {unit}"
+    return f"{max(seconds, 0)} s"
+
+
+def count(number: int, noun: str, plural: str = "") -> str:
+    """A number with its noun: 1 chain, 2 chains; `plural` when it is not formed with s."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
 def sentence_case(text: str) -> str:

@@ -13,8 +13,8 @@ import click
 
 from aggregator.cli import tables
 from aggregator.cli.documents import read_document
-from aggregator.cli.framework import Settings, pass_settings, settings_options
-from aggregator.cli.networks import chosen_networks, network_of, networks_option
+from aggregator.cli.framework import Settings, command_group, pass_settings, settings_options
+from aggregator.cli.networks import chosen_networks, networks_option
 from aggregator.cli.signing import Sending, sending_options
 from aggregator.model.errors import InputError
 
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
     from aggregator.service.venue import Check, VenueRules
     from chains.contracts.registry import VenueStanding
-    from chains.networks import Network
-
 
 _ADDRESS: Final = re.compile(r"0x[0-9a-fA-F]{40}", re.ASCII)
 _ACCOUNT: Final = re.compile(r"0x[0-9a-fA-F]{1,64}", re.ASCII)
@@ -55,22 +53,24 @@ def _account_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-@click.group()
+@command_group
 def venue() -> None:
     """Check accounts and pledge margin as a venue."""
 
 
 def checks_table(checks: Sequence[Check]) -> tables.Table:
     """One row per condition of a bundle."""
-    rows = [(check.name, "pass" if check.passed else "FAIL", check.detail) for check in checks]
+    said = {True: "pass", False: "FAIL", None: "unknown"}
+    rows = [(check.name, said[check.passed], check.detail) for check in checks]
     return tables.Table("", ("Condition", "Result", "Detail"), rows)
 
 
 def standing_table(standing: VenueStanding) -> tables.Table:
     """What the registry says of the account and this venue."""
     record = standing.record
+    proven = (tables.usd_down(record.amount_usd_e6), f"USD at {record.level.name}")
     rows = [
-        ("proof on record", tables.usd_down(record.amount_usd_e6), f"USD at {record.level.name}"),
+        ("proof on record", *(proven if record.until else ("none", ""))),
         ("pledged to this venue", tables.usd_up(standing.own_pledge_usd_e6), "USD"),
         ("pledged to all venues", tables.usd_up(standing.pledged_usd_e6), "USD"),
         ("still free to pledge", tables.usd_down(standing.available_usd_e6), "USD"),
@@ -91,20 +91,12 @@ def _standing_json(standing: VenueStanding) -> dict[str, object]:
     return {
         "good": standing.good,
         "provenUsdE6": str(standing.record.amount_usd_e6),
-        "level": standing.record.level.name,
+        "level": standing.record.level.name if standing.record.until else None,
         "until": standing.record.until,
         "ownPledgeUsdE6": str(standing.own_pledge_usd_e6),
         "pledgedUsdE6": str(standing.pledged_usd_e6),
         "availableUsdE6": str(standing.available_usd_e6),
     }
-
-
-async def _standing(network: Network, rules: VenueRules, account_id: int) -> VenueStanding:
-    from chains.contracts.registry import Registry
-    from chains.rpc.provider import web3_on
-
-    async with network.connect() as chain:
-        return await Registry(web3_on(chain), rules.registry).standing(account_id, rules.venue)
 
 
 @venue.command()
@@ -119,35 +111,40 @@ async def _standing(network: Network, rules: VenueRules, account_id: int) -> Ven
 def check(
     settings: Settings, document: str, venue_file: Path, offline: bool, network_paths: tuple[str, ...]
 ) -> None:
-    """Check BUNDLE against the venue's rules, and ask the registry what is pledged on the account.
+    """Check BUNDLE against the venue's rules, and that the registry has the amount free for this venue.
 
     Every condition is listed. One that fails ends the command with the exit code of its reason.
     """
+    from aggregator.service.standing import PLEDGES, check_pledges
     from aggregator.service.venue import check_bundle
     from aggregator.service.venue_file import load_venue
     from circuits.bundle import parse_bundle
 
     rules = load_venue(venue_file)
+    networks = () if offline else chosen_networks(network_paths)
     bundle = parse_bundle(read_document(settings, "bundle", document))
-    checks = check_bundle(bundle, rules, int(time.time()))
+    checks, standing = check_bundle(bundle, rules, int(time.time())), None
+    if not offline:
+        pledges, standing = asyncio.run(check_pledges(networks, rules, bundle.account_id))
+        checks = (*checks, pledges)
     failed = next((c.error for c in checks if c.error is not None), None)
-    standing = None
-    if not offline and failed is None:
-        network = network_of(chosen_networks(network_paths), f"eip155:{rules.chain_id}")
-        standing = asyncio.run(_standing(network, rules, bundle.account_id))
 
     def render(console: Console) -> None:
         console.print(checks_table(checks).draw())
         if standing is not None:
             console.print(standing_table(standing).draw())
+        if offline:
+            console.print(f"{PLEDGES}: not asked")
         if failed is None:
             console.print(
-                f"The bundle is good for {tables.usd_down(bundle.amount_e6, 6)} USD at {bundle.level.name}, "
-                f"account 0x{bundle.account_id:064x}."
+                f"The {'proof' if offline else 'bundle'} is good for {tables.usd_down(bundle.amount_e6, 6)} USD at "
+                f"{bundle.level.name}, account 0x{bundle.account_id:064x}"
+                f"{'; pledges were not asked' if offline else ''}."
             )
 
     data: dict[str, object] = {
         "good": failed is None,
+        "pledgesAsked": not offline,
         "accountId": f"0x{bundle.account_id:064x}",
         "checks": _checks_json(checks),
     }

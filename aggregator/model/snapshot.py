@@ -125,14 +125,16 @@ class Snapshot:
     missing: tuple[str, ...]
 
     def require_complete(self) -> None:
-        """Raise IncompleteSnapshotError, naming the first thing that is missing, unless the snapshot is complete."""
+        """Raise IncompleteSnapshotError unless the snapshot is complete, naming every chain or a reading it lacks."""
         if self.failed_chains:
-            failed = self.failed_chains[0]
+            named = ", ".join(f"{failed.chain} ({failed.reason})" for failed in self.failed_chains)
+            words = ("chain", "it answers") if len(self.failed_chains) == 1 else ("chains", "they answer")
             raise IncompleteSnapshotError(
-                f"the snapshot lacks chain {failed.chain} ({failed.reason}); take it again when the chain answers"
+                f"the snapshot lacks {words[0]} {named}; take it again when {words[1]}"
             )
         if self.missing:
-            raise IncompleteSnapshotError(f"the snapshot lacks {self.missing[0]}; take it again")
+            more = f" and {len(self.missing) - 1} more" if len(self.missing) > 1 else ""
+            raise IncompleteSnapshotError(f"the snapshot lacks {self.missing[0]}{more}; take it again")
 
 
 def quantity_from_raw(raw: int, decimals: int) -> int:

@@ -13,7 +13,7 @@ from typing import NoReturn, TypeVar
 
 import rfc8785
 
-from aggregator.fixed import parse_integer
+from aggregator.fixed import MAX_DECIMAL_CHARS, parse_integer
 from aggregator.model.errors import FormatError, InputError
 from aggregator.model.nesting import require_shallow
 
@@ -44,22 +44,30 @@ def _no_float(text: str) -> NoReturn:
     raise FormatError(f"the JSON has the number {text[:40]}; amounts are integers or decimal strings")
 
 
-def load_json(data: bytes | str) -> object:
-    """Parsed JSON without floats or duplicate keys; raises FormatError."""
+def _short_integer(text: str) -> int:
+    if len(text) > MAX_DECIMAL_CHARS:
+        raise FormatError(f"the JSON has a number of {len(text)} digits; large amounts are decimal strings")
+    return int(text)
+
+
+def load_json(data: bytes | str, where: str = "the document") -> object:
+    """Parsed JSON without floats or duplicate keys; raises FormatError, which names `where` when it is not JSON."""
     try:
         text = data.decode("utf-8") if isinstance(data, bytes) else data
         require_shallow(data if isinstance(data, bytes) else data.encode("utf-8"))
         value: object = json.loads(
-            text, object_pairs_hook=_no_duplicates, parse_float=_no_float, parse_constant=_no_float
+            text,
+            object_pairs_hook=_no_duplicates,
+            parse_int=_short_integer,
+            parse_float=_no_float,
+            parse_constant=_no_float,
         )
         if _SURROGATE.search(text):
             json.dumps(value, ensure_ascii=False).encode("utf-8")  # half of a pair has no UTF-8: ValueError
     except UnicodeDecodeError as error:
-        raise FormatError(
-            f"the document is not UTF-8 at byte {error.start}; save it as UTF-8 JSON"
-        ) from error
+        raise FormatError(f"{where} is not UTF-8 at byte {error.start}; save it as UTF-8 JSON") from error
     except (ValueError, RecursionError) as error:
-        raise FormatError(f"the document is not JSON ({error}); check that the file is whole") from error
+        raise FormatError(f"{where} is not JSON ({error}); check that it is whole") from error
     return value
 
 
@@ -74,16 +82,17 @@ class JsonObject:
         *,
         error: type[InputError] = FormatError,
         open_ended: bool = False,
+        see: str = "its schema in docs/formats.md",
     ) -> None:
-        """`fields` are exactly the keys required; `open_ended` allows others beside them."""
+        """`fields` are exactly the keys required; `open_ended` allows others beside them; `see` says where."""
         self.where = where
         self.error = error
         if not isinstance(value, dict):
-            raise error(f"{where} is not a JSON object; see its schema in docs/formats.md")
+            raise error(f"{where} is not a JSON object; see {see}")
         self.value: dict[str, object] = value
         wanted = set(fields)
         if missing := sorted(wanted - value.keys()):
-            raise error(f"{where} lacks the field {missing[0]!r}; see its schema in docs/formats.md")
+            raise error(f"{where} lacks the field {missing[0]!r}; see {see}")
         if not open_ended and (unknown := sorted(value.keys() - wanted)):
             raise error(
                 f"{where} has the unknown field {unknown[0]!r}; remove it or check the schema version"

@@ -11,11 +11,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from aggregator.fixed import div_ceil, format_decimal
+from aggregator.fixed import div_ceil
 from aggregator.model.errors import InputError
 from aggregator.model.policy import Instrument, InstrumentKind, Policy
 from aggregator.model.units import PRICE_SCALE, QUANTITY_SCALE
-from aggregator.optimise.plan import Account, Costs, Plan, Step, amount, listed, usd_down, usd_up
+from aggregator.optimise.plan import Account, Costs, Plan, Step, amount, listed, price_down, usd_down, usd_up
 from aggregator.optimise.search import least_requirement
 
 TRADING: Final = Costs(ppm=500)
@@ -190,7 +190,7 @@ class _Search:
         """A trade as a step."""
         one = self.by_id[instrument_id]
         verb = "Buy" if quantity > 0 else "Sell"
-        text = f"{verb} {amount(abs(quantity))} {one.symbol} at the mark of {format_decimal(one.mark_e12, 12)} USD"
+        text = f"{verb} {amount(abs(quantity))} {one.symbol} at the mark of {price_down(one.mark_e12)} USD"
         cost = self.rules.costs.of(abs(quantity) * one.mark_e12)
         return Step(text, one.symbol, None, None, quantity, None, cost)
 

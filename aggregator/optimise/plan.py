@@ -155,6 +155,11 @@ def usd_up(amount_e6: int) -> str:
     return format_up(amount_e6, 6, 2)
 
 
+def price_down(price_e12: int) -> str:
+    """1e-12 USD rounded down to four decimals, of which the last two are left out when they are 0."""
+    return format_down(price_e12, 12, 4).removesuffix("00")
+
+
 def listed(names: Sequence[str], most: int = 6) -> str:
     """Names for a sentence, cut after `most`."""
     more = len(names) - most

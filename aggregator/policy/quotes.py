@@ -246,9 +246,12 @@ class Quotes:
 
     def _unfresh(self, what: str, name: str, quote: PriceQuote | RateQuote | None) -> PriceError | None:
         """Why a quote's time or its source rules it out."""
-        words = "refresh it, or ask for stale collateral to count as zero"
+        words = "refresh it, or ask for stale collateral to count as zero (--zero-stale)"
         if quote is None:
-            return MissingQuoteError(f"the {what} of {name} is missing; {words}")
+            return MissingQuoteError(
+                f"the {what} of {name} is missing: no network that was read lists a feed of it that answered; "
+                "add one, or ask for such collateral to count as zero (--zero-stale)"
+            )
         if quote.stale and quote.reason:
             return StaleQuoteError(f"the {what} of {name} is good for debts only: {quote.reason}")
         if quote.stale:

@@ -13,7 +13,7 @@ from pathlib import Path
 from eth_account import Account as EthAccount
 
 from aggregator.model.anchors import parse_chain_id
-from aggregator.model.errors import ExpiredError, InputError, ProofRefusedError
+from aggregator.model.errors import ExpiredError, InputError, KeyFileError, ProofRefusedError
 from aggregator.service.networks import network_of
 from aggregator.store import Account, Link, Revocation, read_secret
 from chains import ownership
@@ -60,9 +60,14 @@ def revocation_to_sign(address: str, now: int) -> ownership.Unlink:
 def sign_with_key_file(statement: ownership.Statement, key_file: Path) -> str:
     """The signature of a statement by the key in a file.
 
-    Raises KeyFileError for a bad file, ProofRefusedError when the key is not that of the address.
+    Raises KeyFileError for a bad file, also when its key is not that of the address.
     """
     signer = EthAccount.from_key(read_secret(key_file, "address key").to_bytes(32, "big"))
+    if signer.address.lower() != statement.owner:
+        raise KeyFileError(
+            f"the key in {key_file} is that of {signer.address.lower()}, not of {statement.owner}; "
+            "give the address's own"
+        )
     return "0x" + statement.sign(signer).hex()
 
 

@@ -42,7 +42,7 @@ class Change:
 
 def parse_moves(value: object, where: str) -> Moves:
     """Moves as the interface takes them: decimal strings of up to six digits; raises InputError."""
-    fields = JsonObject(value, where, (), error=InputError, open_ended=True)
+    fields = JsonObject(value, where, (), error=InputError, open_ended=True, see="/openapi.json")
     if unknown := sorted(fields.value.keys() - set(_MOVES)):
         raise InputError(f"{where} has the unknown field {unknown[0]!r}; use {', '.join(_MOVES)}")
 
@@ -92,7 +92,9 @@ def parse_changes(value: object, where: str) -> tuple[Change, ...]:
         raise InputError(f"{where} is not a list of at most {MOST_CHANGES} changes; correct it")
     found = []
     for n, entry in enumerate(value):
-        fields = JsonObject(entry, f"{where}[{n}]", ("symbol", "quantity"), error=InputError)
+        fields = JsonObject(
+            entry, f"{where}[{n}]", ("symbol", "quantity"), error=InputError, see="/openapi.json"
+        )
         quantity = parse_decimal(fields.text("quantity", max_length=MOST_TEXT), QUANTITY_DIGITS)
         found.append(Change(fields.text("symbol"), quantity))
     return tuple(found)

@@ -68,7 +68,7 @@ class PlanRequest:
 
 def usd_e6(text: str, where: str) -> int:
     """An amount of USD of at least 0 in 1e-6; raises InputError."""
-    amount = parse_decimal(text, _USD_DIGITS)
+    amount = parse_decimal(text, _USD_DIGITS, signed=False)
     if amount < 0:
         raise InputError(f"{where} is {text}; use an amount of at least 0")
     return amount

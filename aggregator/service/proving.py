@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from aggregator.margin import Evaluation, evaluate, positions_by_id
 from aggregator.model.anchors import anchors_hash
-from aggregator.model.errors import ExpiredError, ProofRefusedError
+from aggregator.model.errors import CounterfoilError, ExpiredError, ProofRefusedError
 from aggregator.model.policy import Level, Policy
 from aggregator.model.snapshot import Snapshot, parse_snapshot
 from aggregator.service.accepting import accepted_positions
 from aggregator.service.attestor import AttestationRequest
 from aggregator.service.venue import attestations_of
 from aggregator.store import Account, StoredSnapshot, read_holder_key
+from chains.attestation import Attestation
 from circuits.artifacts import ReadyCircuit, ready
 from circuits.assignment import Holder, commitment
 from circuits.bundle import Bundle, BundleAttestation, make_bundle
@@ -197,6 +198,43 @@ def make_proof(
     prepared = prepare_statement(statement, circuit, build_tree(policy))
     tell("computing the proof")
     return finish_statement(statement, circuit, opened, prove_prepared(opened, prepared))
+
+
+def attested_snapshot(
+    candidates: Iterable[StoredSnapshot],
+    policy: Policy,
+    audience: Audience,
+    attestations: Sequence[BundleAttestation],
+    now: int,
+) -> StoredSnapshot | None:
+    """The first of `candidates` that every attestation is over, under `policy` and for the audience's registry; None
+    when there is none.
+    """
+    for stored in candidates:
+        try:
+            asked = attestation_request(stored, policy, audience.chain_id, audience.registry, now)
+        except CounterfoilError:
+            continue
+        snapshot = asked.snapshot
+        stated = (
+            (
+                Attestation(
+                    snapshot.account_id,
+                    asked.commitment,
+                    anchors_hash(snapshot.anchors),
+                    snapshot.cut_time,
+                    one.expiry,
+                    one.coverage,
+                    asked.chain_id,
+                    asked.registry,
+                ),
+                one,
+            )
+            for one in attestations
+        )
+        if all(over.signer(bytes.fromhex(one.signature[2:])) == one.attestor for over, one in stated):
+            return stored
+    return None
 
 
 def check_attestations(bundle: Bundle) -> None:

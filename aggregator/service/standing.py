@@ -1,4 +1,4 @@
-"""What a registry says of an account: one venue's standing, and the pledges of several."""
+"""What a registry says of an account: one venue's standing, that standing as a check, and the pledges of several."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
-from aggregator.fixed import format_decimal
-from aggregator.model.errors import ChainError, ChainUnreachableError
+from aggregator.fixed import format_decimal, format_down
+from aggregator.model.errors import ChainError, ChainUnreachableError, CounterfoilError, ProofRefusedError
+from aggregator.service.networks import network_of
+from aggregator.service.venue import Check, VenueRules
 from chains.contracts.registry import AccountStatus, Registry, VenueRecord, VenueStanding
 from chains.networks import Network
 from chains.rpc import Chain
@@ -30,6 +33,41 @@ async def read_standing(network: Network, registry: str, venue: str, account_id:
     """What a venue looks at, at one block. Raises ChainError, also when the network's deadline passes."""
     async with _asking(network) as chain:
         return await Registry(web3_on(chain), registry).standing(account_id, venue)
+
+
+PLEDGES: Final = "pledges"
+
+
+async def check_pledges(
+    networks: Sequence[Network], rules: VenueRules, account_id: int
+) -> tuple[Check, VenueStanding | None]:
+    """The registry asked, as one more condition of a bundle, and what it said; no standing when it gave no answer."""
+    try:
+        network = network_of(networks, f"eip155:{rules.chain_id}")
+        standing = await read_standing(network, rules.registry, rules.venue, account_id)
+    except ChainError as error:
+        kind = ChainUnreachableError if isinstance(error, ChainUnreachableError) else ChainError
+        silent = kind(f"the registry gives no answer: {error}; run: counterfoil doctor")
+        return Check(PLEDGES, None, str(silent), silent), None
+    except CounterfoilError as error:
+        return Check(PLEDGES, None, str(error), error), None
+    return judge_pledges(standing, rules.amount_e6), standing
+
+
+def judge_pledges(standing: VenueStanding, amount_e6: int) -> Check:
+    """Passed when the registry vouches for the account and the amount is free, or pledged to this venue already."""
+    free = f"{format_down(standing.available_usd_e6, 6, 2)} USD free"
+    said = f"{free}, {format_down(standing.own_pledge_usd_e6, 6, 2)} USD pledged to this venue"
+    if not standing.record.until:
+        reason = f"the registry holds no proof for this venue; submit the bundle with: counterfoil relay submit; {said}"
+    elif not standing.good:
+        reason = f"the registry's proof for this venue is stale, or pledges are not covered; ask for a new one; {said}"
+    elif standing.available_usd_e6 + standing.own_pledge_usd_e6 < amount_e6:
+        wanted = format_down(amount_e6, 6, 2)
+        reason = f"{said}: less than the {wanted} USD asked for; ask for less, or wait for a release"
+    else:
+        return Check(PLEDGES, True, said)
+    return Check(PLEDGES, False, reason, ProofRefusedError(reason))
 
 
 @dataclass(frozen=True, slots=True)

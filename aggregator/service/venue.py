@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from aggregator.fixed import format_decimal
+from aggregator.fixed import format_usd
 from aggregator.model.anchors import Finality, Trust
 from aggregator.model.errors import CounterfoilError, ExpiredError, ProofRefusedError, WrongAudienceError
 from aggregator.model.policy import Level
@@ -56,10 +56,10 @@ class VenueRules:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One condition of a bundle. `error` is set when it failed."""
+    """One condition of a bundle. `passed` is None when it could not be asked; `error` is set unless it passed."""
 
     name: str
-    passed: bool
+    passed: bool | None
     detail: str
     error: CounterfoilError | None = None
 
@@ -213,13 +213,13 @@ def _attestations(bundle: Bundle, rules: VenueRules, now: int) -> str:
 
 
 def _amount(bundle: Bundle, rules: VenueRules) -> str:
-    proven = format_decimal(bundle.amount_e6, 6)
+    proven = format_usd(bundle.amount_e6)
     if bundle.level < rules.level:
         raise ProofRefusedError(
             f"the proof is at {bundle.level.name}, not {rules.level.name}; ask for one at that level"
         )
     if bundle.amount_e6 < rules.amount_e6:
-        wanted = format_decimal(rules.amount_e6, 6)
+        wanted = format_usd(rules.amount_e6)
         raise ProofRefusedError(
             f"the proof is good for {proven} USD, not the {wanted} asked for; ask for a larger one"
         )

@@ -89,11 +89,10 @@ def _address(fields: JsonObject, key: str, text: str) -> str:
 
 def parse_usd(text: str) -> int:
     """A positive amount of USD in 1e-6; raises InputError."""
-    amount = parse_decimal(text, USD_DECIMALS)
+    amount = parse_decimal(text, USD_DECIMALS, signed=False)
     if not 0 < amount < TOTAL_BOUND:
-        raise InputError(
-            f"the amount {text} USD is not in 0..{TOTAL_BOUND // USD_SCALE}; give a positive one"
-        )
+        most = TOTAL_BOUND // USD_SCALE
+        raise InputError(f"the amount {text} USD is not above 0 and at most {most}; give one that is")
     return amount
 
 

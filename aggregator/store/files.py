@@ -44,6 +44,8 @@ def read_whole(path: Path, what: str, *, limit: int = 1 << 26) -> bytes:
     try:
         with path.open("rb") as file:
             data = file.read(limit + 1)
+    except IsADirectoryError as error:
+        raise InputError(f"{what} {path} is a folder; give the file in it") from error
     except OSError as error:
         raise InputError(f"{what} {path} cannot be read ({error.strerror}); check the path") from error
     except ValueError as error:

@@ -31,6 +31,8 @@ def read_secret(path: Path, what: str) -> int:
         with path.open("rb") as file:
             mode = stat.S_IMODE(path.stat().st_mode)
             data = file.read(_READ_LIMIT)
+    except IsADirectoryError as error:
+        raise KeyFileError(f"{what} {path} is a folder; give the file in it") from error
     except OSError as error:
         raise KeyFileError(f"{what} {path} cannot be read ({error.strerror}); check the path") from error
     if mode & 0o077:

@@ -202,7 +202,10 @@ class _Recorder(dict[bytes, bytes]):
 def _checked_header(anchor: BlockAnchor, encoded: bytes) -> Header:
     """The header that the anchor names; raises StateProofError."""
     if "0x" + keccak(encoded).hex() != anchor.hash:
-        raise StateProofError(f"the header of {anchor.chain} does not hash to its anchor; it is refused")
+        raise StateProofError(
+            f"the header of {anchor.chain} does not hash to its anchor: this evidence belongs to another snapshot; "
+            "give its own"
+        )
     header = decode_header(encoded)
     stated = (anchor.number, anchor.state_root, anchor.timestamp)
     if (header.number, "0x" + header.state_root.hex(), header.timestamp) != stated:

@@ -96,7 +96,7 @@ def test_parse_decimal_rounding(text: str, digits: int, down: int, up: int) -> N
 )
 def test_parse_decimal_refuses_what_is_not_a_number(text: str) -> None:
     """No exponents, blanks, separators, other scripts or endless digits."""
-    with pytest.raises(InputError, match="not a decimal number"):
+    with pytest.raises(InputError, match=r"not a decimal number|too long"):
         fixed.parse_decimal(text, 6)
 
 
@@ -140,5 +140,19 @@ def test_parse_integer_round_trip(value: int) -> None:
 @pytest.mark.parametrize("text", ["", "-0", "01", "+1", "1.0", " 1", "1_0", "0x1", "9" * 101])
 def test_parse_integer_refuses_other_spellings(text: str) -> None:
     """A second spelling of a number would give a document a second hash."""
-    with pytest.raises(InputError, match="canonical integer"):
+    with pytest.raises(InputError, match=r"canonical integer|too long"):
         fixed.parse_integer(text)
+
+
+@pytest.mark.parametrize(
+    ("amount_e6", "text"),
+    [
+        (170_000 * 10**6, "170,000.00"),
+        (100_000_000_001, "100,000.000001"),
+        (1_500_000, "1.50"),
+        (0, "0.00"),
+        (-1_234_560_000, "-1,234.56"),
+    ],
+)
+def test_usd_for_reading_is_exact(amount_e6: int, text: str) -> None:
+    assert fixed.format_usd(amount_e6) == text

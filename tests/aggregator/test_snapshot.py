@@ -121,6 +121,12 @@ def test_a_failed_chain_is_named_and_makes_the_snapshot_incomplete() -> None:
     assert not dead.complete
     with pytest.raises(IncompleteSnapshotError, match=r"lacks chain eip155:10 \(no endpoint answered\)"):
         dead.require_complete()
+    two = snapshot(failed_chains=[FailedChain(eip155(n), f"reason {n}") for n in (10, 137)])
+    with pytest.raises(
+        IncompleteSnapshotError,
+        match=r"lacks chains eip155:10 \(reason 10\), eip155:137 \(reason 137\); .*they",
+    ):
+        two.require_complete()
     partial = snapshot(missing=["USDC@eip155:1 of 0xb0.."])
     with pytest.raises(IncompleteSnapshotError, match="lacks USDC@eip155:1"):
         partial.require_complete()

@@ -145,6 +145,11 @@ async def crash(
         ("Health (IM)", tables.health(before.im.health_e6), tables.health(after.im.health_e6)),
     ]
     stage.show(Table("", ("", ">Before", f">After a fall of {config.crash_percent} %"), rows))
+    if (after.im.health_e6 or 0) > (before.im.health_e6 or 0):
+        stage.say(
+            "Health rises though the account has lost: scan ranges and haircuts are shares of a price, so the "
+            "requirement falls faster than the equity. What can be proven is the excess, and it has fallen."
+        )
     amount = tables.usd_down(config.amount_e6)
     audience = Audience(
         world.accounts[SECOND_VENUE].address.lower(), world.home_chain.setup.chain_id, tools.registry.lower()

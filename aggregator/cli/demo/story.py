@@ -31,6 +31,7 @@ from aggregator.service.attestor import attest
 from aggregator.service.cut import settled_cut
 from aggregator.service.linking import check_signed, link_to_sign, stated_link
 from aggregator.service.proving import Audience, attestation_request, make_proof, proving_key
+from aggregator.service.standing import check_pledges
 from aggregator.service.submission import circuit_id, submission_of
 from aggregator.service.venue import AcceptedKey, VenueRules, check_bundle, require
 from aggregator.store import Account, Home, Store, StoredSnapshot, read_whole
@@ -429,7 +430,8 @@ async def check_and_pledge(
     stage: Stage, world: World, cast: Cast, tools: Tools, bundle: Bundle, rules: VenueRules
 ) -> None:
     """The first venue checks the bundle under its own rules and reserves margin."""
-    checks = check_bundle(bundle, rules, wall_clock())
+    pledges, _ = await check_pledges(world.networks, rules, bundle.account_id)
+    checks = (*check_bundle(bundle, rules, wall_clock()), pledges)
     stage.show(checks_table(checks))
     require(checks)
     amount = world.config.first_pledge_e6

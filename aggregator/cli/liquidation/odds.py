@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from aggregator.cli import tables
-from aggregator.cli.desks import inputs_option, read_desk
+from aggregator.cli.desks import inputs_option
 from aggregator.cli.framework import Settings, pass_settings, settings_options
 from aggregator.cli.moves import named_numbers, seconds
+from aggregator.cli.subject import read_subject
 from aggregator.fixed import format_up, parse_decimal
 from aggregator.model.errors import InputError
 
@@ -87,7 +88,8 @@ def odds(
         raise InputError(
             f"{paths} paths or the seed {seed} are out of range; use an even number and at least 0"
         )
-    desk = read_desk(settings, snapshot, policy_name, inputs_path, expired=expired)
+    subject = read_subject(settings, snapshot, policy_name, expired=expired)
+    desk = subject.desk(settings, inputs_path)
     years = span / YEAR_S
     every = drivers(desk, years, given)
     spread = {one.price: one.volatility * math.sqrt(years) for one in every}
@@ -115,7 +117,7 @@ def odds(
             f"the excess is tabulated to within {tables.usd_up(off)} USD of the exact engine where compared."
         )
 
-    settings.show(_json(made, found, left, span, seed, off), render)
+    subject.show(settings, _json(made, found, left, span, seed, off), render)
 
 
 def _percent(one: Estimate) -> tuple[str, str]:

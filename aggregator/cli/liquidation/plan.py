@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import click
 
 from aggregator.cli import tables
-from aggregator.cli.desks import desk_of, inputs_option, read_inputs, read_positions, require_alive
-from aggregator.cli.documents import read_policy
+from aggregator.cli.desks import desk_of, inputs_option, read_inputs
 from aggregator.cli.framework import Settings, pass_settings, settings_options
 from aggregator.cli.moves import named_numbers, read_rules, read_text, rules_option, usd_e6
+from aggregator.cli.subject import read_subject
 from aggregator.fixed import format_up
 
 if TYPE_CHECKING:
@@ -73,9 +73,8 @@ def plan(
     rules = read_rules(rules_path)
     shares = named_numbers(moves, "--move", "ETH=-0.3")
     bids = parse_bids(read_text(bids_path, "the bids"), str(bids_path)) if bids_path is not None else None
-    policy = read_policy(settings, policy_name)
-    require_alive(policy, expired=expired)
-    positions = read_positions(settings, snapshot, policy)
+    subject = read_subject(settings, snapshot, policy_name, expired=expired)
+    policy, positions = subject.policy, subject.positions()
     if shares:
         policy = _moved(settings, policy, positions, shares, inputs_path)
     held = rules.fund_e6 if fund is None else usd_e6(fund, "--fund")
@@ -91,7 +90,7 @@ def plan(
             console.print(_auction(one).draw())
         console.print(_sentence(found))
 
-    settings.show(_json(rules, shares, found, auctions), render)
+    subject.show(settings, _json(rules, shares, found, auctions), render)
 
 
 def _moved(

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from aggregator.cli import tables
-from aggregator.cli.desks import inputs_option, read_desk
+from aggregator.cli.desks import inputs_option
 from aggregator.cli.framework import Settings, pass_settings, settings_options
+from aggregator.cli.subject import read_subject
 from aggregator.model.errors import InputError
 from aggregator.model.units import RATE_SCALE
 
@@ -66,7 +67,8 @@ def prices(
     pair = tuple(part.strip() for part in frontier.split(",")) if frontier is not None else ()
     if frontier is not None and len(pair) != 2:
         raise InputError(f"the frontier {frontier!r} does not name two prices; write it like ETH,BTC")
-    desk = read_desk(settings, snapshot, policy_name, inputs_path, expired=expired)
+    subject = read_subject(settings, snapshot, policy_name, expired=expired)
+    desk = subject.desk(settings, inputs_path)
     for name in (*names, *pair):
         desk.price_e12(name)
     now = desk.evaluate(desk.policy(), Level.MM)
@@ -83,7 +85,8 @@ def prices(
             f"At the present prices the account {standing}, excess {tables.usd_down(now.excess_e6)} USD."
         )
 
-    settings.show(
+    subject.show(
+        settings,
         {
             "excessE6": str(now.excess_e6),
             "prices": [
@@ -139,15 +142,18 @@ def _distance(price: LiquidationPrice, now_e12: int) -> str:
 
 
 def _prices(desk: Desk, found: dict[str, tuple[LiquidationPrice, ...]]) -> tables.Table:
+    from aggregator.risk.liquidation import SCAN_E6
+
     rows = []
     for name, prices in found.items():
         now = desk.price_e12(name)
         if not prices:
-            rows.append((name, tables.price(now), "none", "", ""))
+            low, high = (tables.price(now * end // RATE_SCALE) for end in (SCAN_E6[0], SCAN_E6[-1]))
+            rows.append((name, tables.price(now), f"none from {low} to {high}", "", ""))
         for price in prices:
             way = "fall" if price.falling else "rise"
             rows.append((name, tables.price(now), tables.price(price.bad_e12), _distance(price, now), way))
-    columns = ("Price", ">Now USD", ">Liquidates at USD", ">Move", "By a")
+    columns = ("Price", ">Now USD", ">Liquidates at USD", ">Move", "Fall or rise")
     return tables.Table("Liquidation prices", columns, rows)
 
 

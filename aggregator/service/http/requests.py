@@ -18,6 +18,7 @@ T = TypeVar("T")
 JSON: Final = "application/json"
 DEFAULT_PAGE: Final = 50
 MOST_PER_PAGE: Final = 200
+OPENAPI: Final = "/openapi.json"
 DOCUMENT_ID: Final = re.compile(r"0x[0-9a-f]{16}", re.ASCII)
 WORD: Final = re.compile(r"0x[0-9a-f]{64}", re.ASCII)
 IDEMPOTENCY_KEY: Final = "Idempotency-Key"
@@ -43,23 +44,25 @@ async def read_body(request: web.Request) -> bytes:
     try:
         return await request.read()
     except web.HTTPRequestEntityTooLarge as error:
-        raise RefusalError(413, f"the body is larger than {error.text or 'allowed'}") from error
+        raise RefusalError(
+            413, f"the body is larger than {request.client_max_size:,} bytes; send less"
+        ) from error
 
 
 async def read_object(
     request: web.Request, required: Sequence[str], optional: Sequence[str] = ()
 ) -> JsonObject:
     """The JSON object in the body, with the fields `required` and maybe those `optional`; raises InputError."""
-    return parse_object(load_json(await read_body(request)), "body", required, optional)
+    return parse_object(load_json(await read_body(request), "the body"), "body", required, optional)
 
 
 def parse_object(
     value: object, where: str, required: Sequence[str], optional: Sequence[str] = ()
 ) -> JsonObject:
     """A JSON object with the fields `required` and maybe those `optional`; raises InputError."""
-    fields = JsonObject(value, where, required, error=InputError, open_ended=True)
+    fields = JsonObject(value, where, required, error=InputError, open_ended=True, see=OPENAPI)
     if unknown := sorted(fields.value.keys() - {*required, *optional}):
-        raise InputError(f"{where} has the unknown field {unknown[0]!r}; see /openapi.json")
+        raise InputError(f"{where} has the unknown field {unknown[0]!r}; see {OPENAPI}")
     return fields
 
 
@@ -69,7 +72,7 @@ def check_parameters(request: web.Request, operation: Operation) -> None:
     A misspelt parameter would otherwise be answered as if it had not been given.
     """
     if unknown := sorted(set(request.query) - operation.parameters):
-        raise InputError(f"there is no parameter {unknown[0][:60]!r} here; see /openapi.json")
+        raise InputError(f"there is no parameter {unknown[0][:60]!r} here; see {OPENAPI}")
     if request.method == "POST":
         idempotency_key(request)
 
@@ -106,11 +109,13 @@ def query_text(request: web.Request, name: str, pattern: re.Pattern[str] | None 
 
 def query_number(request: web.Request, name: str, low: int, high: int) -> int | None:
     """An integer of the query, None when it is not given; raises InputError."""
-    text = query_text(request, name, _NUMBER)
+    text = query_text(request, name)
     if text is None:
         return None
-    if not low <= int(text) <= high:
-        raise InputError(f"the parameter {name} is {text}, outside {low}..{high}; correct it")
+    if _NUMBER.fullmatch(text) is None or not low <= int(text) <= high:
+        raise InputError(
+            f"the parameter {name} is {text[:60]!r}, not a whole number in {low}..{high}; correct it"
+        )
     return int(text)
 
 

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from aggregator.fixed import format_decimal
 from aggregator.model.anchors import Trust, parse_chain_id
-from aggregator.model.errors import CounterfoilError, InputError
+from aggregator.model.errors import InputError
 from aggregator.model.policy import Level, Policy
 from aggregator.model.strictjson import JsonObject, canonical_json
 from aggregator.policy import policy_json
@@ -29,8 +29,7 @@ from aggregator.service.http.requests import (
 from aggregator.service.http.service import Service
 from aggregator.service.linking import parse_address
 from aggregator.service.market import read_inputs
-from aggregator.service.networks import network_of
-from aggregator.service.standing import read_standing, standing_json
+from aggregator.service.standing import check_pledges, standing_json
 from aggregator.service.venue import Check, VenueRules, check_bundle
 from aggregator.service.venue_file import parse_usd
 from aggregator.store.everything import AllRecords
@@ -67,20 +66,20 @@ async def verify_bundle(service: Service, request: web.Request) -> web.Response:
         rules = replace(rules, amount_e6=parse_usd(body.text("amountUsd")))
     now = service.now()
     checks = await service.compute(lambda: check_bundle(bundle, rules, now))
-    good = all(check.passed for check in checks)
+    asked = "registry" in body.value and body.boolean("registry")
     standing = None
-    listed = [check_json(check) for check in checks]
-    if "registry" in body.value and body.boolean("registry"):
-        standing, pledges = await _pledges(service, rules, bundle)
-        listed.append(pledges)
-        good = good and pledges["passed"] is True
+    if asked:
+        pledges, standing = await check_pledges(service.networks, rules, bundle.account_id)
+        checks = (*checks, pledges)
+    good = all(check.passed for check in checks)
     service.metrics.verdicts.labels(str(good).lower()).inc()
     return json_answer(
         {
             "good": good,
-            "checks": listed,
+            "pledgesAsked": asked,
+            "checks": [check_json(check) for check in checks],
             "statement": statement_json(bundle),
-            "standing": standing,
+            "standing": None if standing is None else standing_json(standing),
             **provenance.of_blocks(bundle.anchors, bundle.context.cut_time),
         }
     )
@@ -108,32 +107,6 @@ def statement_json(bundle: Bundle) -> dict[str, object]:
         "expiry": context.expiry,
         "policy": f"{bundle.policy.name}, epoch {bundle.policy.epoch}",
         "keyKind": bundle.key_kind.value,
-    }
-
-
-async def _pledges(
-    service: Service, rules: VenueRules, bundle: Bundle
-) -> tuple[dict[str, object] | None, dict[str, object]]:
-    """What the registry says, and as a check: whether it vouches for the account and the amount is free or pledged."""
-    try:
-        network = network_of(service.networks, f"eip155:{rules.chain_id}")
-        standing = await read_standing(network, rules.registry, rules.venue, bundle.account_id)
-    except CounterfoilError as error:
-        return None, {"name": "pledges", "passed": None, "detail": str(error), "problem": error.type_uri}
-    reachable = standing.available_usd_e6 + standing.own_pledge_usd_e6
-    enough = standing.good and reachable >= rules.amount_e6
-    detail = (
-        f"{format_decimal(standing.available_usd_e6, 6)} USD free, "
-        f"{format_decimal(standing.own_pledge_usd_e6, 6)} pledged to this venue"
-    )
-    if not standing.good:
-        detail = f"the registry holds no fresh proof for this venue, or pledges are not covered; {detail}"
-    problem = None if enough else "urn:counterfoil:problem:proof-refused"
-    return standing_json(standing), {
-        "name": "pledges",
-        "passed": enough,
-        "detail": detail,
-        "problem": problem,
     }
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from aggregator.cli.errors import INTERRUPTED
+from aggregator.cli.errors import DEFECT, INTERRUPTED
 from aggregator.model import errors
 from tests.aggregator.cli.test_frame import every_command, every_error
 
@@ -29,6 +29,7 @@ def test_every_error_class_is_documented_with_its_code() -> None:
     actual = {(kind().type_uri, kind.__name__, str(kind.exit_code)) for kind in every_error()}
     assert documented == actual | {
         ("urn:counterfoil:problem:interrupted", "Interrupted", str(INTERRUPTED)),
+        ("urn:counterfoil:problem:internal", "Internal", str(DEFECT)),
     }
 
 

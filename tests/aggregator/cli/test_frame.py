@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -11,12 +12,16 @@ from pathlib import Path
 
 import click
 import pytest
+from rich.console import Console
 
+from aggregator.cli import framework
 from aggregator.cli import main as main_module
 from aggregator.cli.errors import INTERRUPTED
-from aggregator.cli.framework import LazyGroup
+from aggregator.cli.framework import CommandGroup, LazyGroup
 from aggregator.cli.main import COMMANDS, cli
+from aggregator.cli.tables import Table
 from aggregator.model import errors
+from aggregator.store import Home, Link
 from tests.aggregator.cli.conftest import Invoke
 
 
@@ -127,6 +132,7 @@ def test_a_group_alone_shows_its_help(invoke: Invoke) -> None:
 
 def test_json_may_stand_before_or_after_the_command(invoke: Invoke) -> None:
     assert invoke("--json", "account", "list").data == []
+    assert invoke("account", "--json", "list").data == []
     assert invoke("account", "list", "--json").data == []
 
 
@@ -137,6 +143,8 @@ def test_doctor_finds_what_is_installed(invoke: Invoke, home: Path, unset_networ
     assert findings["Python"]["state"] == findings["Rust core"]["state"] == "ok"
     assert findings["Nowhere"]["state"] == "not set"
     assert "COUNTERFOIL_TEST_RPC" in findings["Nowhere"]["found"]
+    assert "leave the file out with --networks" in findings["Nowhere"]["found"]
+    assert "leave its file out with --networks" in findings["Nowhere"]["advice"]
     assert not home.exists()
 
 
@@ -201,3 +209,46 @@ def test_the_installed_command_reports_and_exits(home: Path) -> None:
     assert done.returncode == 2
     assert json.loads(done.stdout)["title"] == "InputError"
     assert done.stderr.startswith("error: '../x' cannot name an account")
+
+
+@pytest.mark.parametrize("module", ["aggregator.cli", "aggregator.cli.main"])
+def test_the_command_runs_as_a_module(module: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", module, "--version"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("counterfoil ")
+
+
+def test_the_help_of_a_group_is_whole_at_80_columns(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    for path, command in every_command():
+        if isinstance(command, CommandGroup):
+            words = " ".join(invoke(*path.split()[1:], "--help").out.split())
+            for name, one in command.commands.items():
+                whole = " ".join((one.help or "").split("\n\n")[0].split()).split(". ")[0].rstrip(".")
+                assert f"{name} {whole}" in words, path
+
+
+def test_tables_in_a_pipe_have_no_blanks_at_the_end(invoke: Invoke) -> None:
+    for name in ("main", "second"):
+        assert invoke("account", "create", name).code == 0
+    shown = invoke("account", "list")
+    assert "second" in shown.out
+    assert [line for line in shown.out.splitlines() if line != line.rstrip()] == []
+
+
+def test_addresses_are_shown_whole_at_80_columns(
+    invoke: Invoke, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    invoke("account", "create", "main")
+    with Home(home).store() as store:
+        store.add_link(Link("0x" + "ab" * 20, "main", 1, "0x11", ""))
+    monkeypatch.setattr(framework, "PLAIN_WIDTH", 80)
+    assert "0x" + "ab" * 20 in invoke("account", "list").out
+
+
+def test_a_title_is_on_a_line_of_its_own() -> None:
+    console = Console(file=io.StringIO(), width=80)
+    console.print(Table("A title that is far wider than its table", ("A", "B"), [("1", "2")]).draw())
+    assert isinstance(console.file, io.StringIO)
+    assert console.file.getvalue().splitlines()[0].rstrip() == "A title that is far wider than its table"

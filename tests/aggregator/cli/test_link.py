@@ -67,7 +67,7 @@ def test_a_key_of_another_address_is_refused(invoke: Invoke, key_file: Path) -> 
     invoke("account", "create", "main")
     other = "0x" + "12" * 20
     invoke("account", "link", "main", "--address", other, "--key-file", key_file).refused(
-        4, "cannot sign the link"
+        2, "is that of", f"not of {other}"
     )
     assert _links(invoke, "main") == []
 

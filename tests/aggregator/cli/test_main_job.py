@@ -301,7 +301,7 @@ def test_a_proof_for_another_venue_is_refused(attested: Desk) -> None:
     )
     assert as_json.code == 4
     failed = [check["name"] for check in as_json.data["checks"] if not check["passed"]]
-    assert (as_json.data["good"], failed) == (False, ["audience"])
+    assert (as_json.data["good"], failed) == (False, ["audience", "pledges"])
 
 
 def test_an_expired_bundle_is_refused_everywhere(attested: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -345,7 +345,7 @@ def test_more_than_the_excess_cannot_be_proven(attested: Desk) -> None:
 @pytest.mark.parametrize(
     ("extra", "code", "part"),
     [
-        (["--amount", "-5"], 2, "give a positive one"),
+        (["--amount", "-5"], 2, "is not above 0 and at most"),
         (["--amount", "1.2345678"], 2, "more than 6 decimals"),
         (["--venue", "0x12"], 2, "is not an address"),
         (["--registry", "eip155:1"], 2, "write it like eip155:8453:0x"),

@@ -118,7 +118,7 @@ def test_a_malformed_spec_is_refused_before_a_chain_is_asked(
 def test_a_policy_without_prices_is_not_built(invoke: Invoke, dead_network: Path) -> None:
     spec = Path(__file__).parents[3] / "configs" / "policies" / "demo.toml"
     result = invoke("policy", "build", spec, "--networks", dead_network)
-    result.refused(3, "is missing", "refresh it")
+    result.refused(3, "is missing", "--zero-stale")
     assert invoke("policy", "check", "demo").code == 2
 
 
@@ -159,7 +159,7 @@ def test_health_says_what_the_policy_cut(invoke: Invoke, tmp_path: Path) -> None
     shown = invoke("health", taken, "--policy", tmp_path / "cut.json", "--expired", "--json")
     assert shown.code == 0, shown.err
     sentence = f"{SYMBOL} of {ADDRESS} counts for 75 %: proven is cut by 25 %"
-    assert shown.data["cut"] == [sentence]
+    assert shown.data["notCounted"] == [sentence]
     assert sentence in shown.err
     assert shown.data["report"]["equityUsd"] == "11250"
     summary = invoke("policy", "check", tmp_path / "cut.json")

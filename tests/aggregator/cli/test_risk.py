@@ -223,7 +223,7 @@ def test_inputs_are_found_by_their_policy_in_the_home(
     path.write_bytes(encode_inputs(inputs).replace(b"3000000000000000", b"3100000000000000"))
     invoke("health", *bare, "--risk", "--inputs", path).refused(2, "do not give policy demo")
     path.write_text("{")
-    invoke("health", *bare, "--risk", "--inputs", path).refused(2, "policy inputs could not be read")
+    invoke("health", *bare, "--risk", "--inputs", path).refused(2, "policy-inputs", "is not JSON")
 
 
 def test_beta_and_days_come_from_the_spec_s_histories(tmp_path: Path) -> None:

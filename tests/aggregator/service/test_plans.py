@@ -28,7 +28,7 @@ def test_a_hedge_says_what_to_trade_and_what_if_agrees(running: Running, stored:
     assert all(name in found for name in MONEY)
     (step,) = found["steps"]
     assert step == {
-        "text": "Sell 10 ETH-PERP at the mark of 3000 USD",
+        "text": "Sell 10 ETH-PERP at the mark of 3,000.00 USD",
         "symbol": "ETH-PERP",
         "from": None,
         "to": None,

@@ -92,6 +92,9 @@ def test_pledges_that_cannot_be_asked_for_are_no_pass(running: Running) -> None:
     assert found["good"] is False
     (pledges,) = (check for check in found["checks"] if check["name"] == "pledges")
     assert (pledges["passed"], pledges["problem"]) == (None, "urn:counterfoil:problem:invalid-config")
+    assert found["pledgesAsked"] is True
+    bare = running.post("/v1/bundles/verify", {**body, "registry": False}).data
+    assert (bare["good"], bare["pledgesAsked"]) == (True, False), "good is said of the proof alone"
 
 
 def test_an_altered_bundle_is_refused(running: Running) -> None:
@@ -241,7 +244,7 @@ def test_documents_are_listed_page_by_page(running: Running, stored: Stored) -> 
     bundles = running.get("/v1/accounts/main/proofs").data["items"]
     assert [(b["id"], b["amountUsd"], b["expired"]) for b in bundles] == [(stored.bundle, "100000", False)]
     assert running.get(f"/v1/bundles/{stored.bundle}").data == bundle_json(bundle())
-    running.get("/v1/policies?limit=0").refused(400, "invalid-input", "outside 1..200")
+    running.get("/v1/policies?limit=0").refused(400, "invalid-input", "not a whole number in 1..200")
     running.get("/v1/policies?cursor=x").refused(400, "invalid-input", "cursor")
     running.get("/v1/accounts/nobody/snapshots").refused(404, "not-found", "nobody")
 

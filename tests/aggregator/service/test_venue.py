@@ -52,7 +52,7 @@ def test_a_good_bundle_passes_every_check() -> None:
             {"amount_e6": AMOUNT + 1},
             ["amount"],
             ProofRefusedError,
-            "good for 100000 USD, not the 100000.000001",
+            "good for 100,000.00 USD, not the 100,000.000001",
         ),
         (
             {"attestors": ("0x" + "01" * 20,), "threshold": 1},

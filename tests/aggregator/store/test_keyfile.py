@@ -63,7 +63,7 @@ def test_a_file_open_to_others_is_refused_with_the_command_that_helps(tmp_path: 
 def test_a_missing_file_and_a_directory_are_refused(tmp_path: Path) -> None:
     with pytest.raises(KeyFileError, match="No such file"):
         read_secret(tmp_path / "absent", "holder key")
-    with pytest.raises(KeyFileError, match="Is a directory"):
+    with pytest.raises(KeyFileError, match="is a folder; give the file in it"):
         read_secret(tmp_path, "holder key")
 
 

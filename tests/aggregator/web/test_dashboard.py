@@ -10,12 +10,15 @@ from typing import Any
 
 import pytest
 from eth_account import Account
-from playwright.sync_api import Browser, BrowserContext, Page, Request, expect
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, Request, expect
 
+from aggregator.store import Home
+from tests.aggregator.service.serving import serving, settings
 from tests.aggregator.web.browser import Demo, chromium, demo
 
 pytestmark = [pytest.mark.anvil, pytest.mark.node, pytest.mark.slow]
 VIEWS = ("overview", "what-if", "stress", "plans", "proofs", "history", "addresses")
+A_NETWORK = Path(__file__).parents[3] / "configs" / "networks" / "base.toml"
 PHONE = {"width": 390, "height": 844}
 
 
@@ -73,6 +76,15 @@ def page(context: BrowserContext, running: Demo) -> Page:
     return opened
 
 
+def on_screen(place: Locator) -> None:
+    """What is there can be seen without scrolling sideways, also inside its table."""
+    expect(place).to_be_visible()
+    box = place.bounding_box()
+    assert box is not None
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= PHONE["width"]
+
+
 def shown(decimal: str) -> str:
     """A decimal string as the page shows it: cut to cents."""
     whole, _, part = decimal.partition(".")
@@ -91,7 +103,9 @@ def test_one_glance_shows_the_services_own_figures(page: Page, running: Demo) ->
     assert health.get_by_role("img").get_attribute("aria-label") == (
         f"health at maintenance margin: {report['mm']['health'][: report['mm']['health'].index('.') + 4]}"
     )
+    expect(page.locator("#freshness")).to_contain_text("Alder (eip155:31337001) #")
     chains = page.get_by_role("region", name="By chain").first
+    expect(chains).to_contain_text("Birch (eip155:31337002)")
     for chain in report["chains"]:
         expect(chains).to_contain_text(chain["chain"])
     expect(page.get_by_role("region", name="Positions").first).to_contain_text("ETH-PERP")
@@ -113,6 +127,33 @@ def test_a_slider_answers_at_once(page: Page) -> None:
     expect(page.get_by_role("listitem")).to_contain_text("ETH-PERP −10")
     page.get_by_role("button", name="Back to now").click()
     expect(after).to_have_text(first)
+
+
+def test_a_perp_opens_at_the_mark_with_its_cash(page: Page) -> None:
+    """Equity stays as it is and nothing is liquidated; without the cash, the whole notional would count as a loss."""
+    page.get_by_role("link", name="What if").click()
+    result = page.get_by_role("region", name="What it would be")
+    equity = result.get_by_role("row", name=re.compile("^Equity")).get_by_role("cell")
+    expect(result).to_contain_text("equity changes by 0.00 USD")
+    page.get_by_label("Instrument").fill("ETH-PERP")
+    page.get_by_label("Quantity to add").fill("-80")
+    page.get_by_role("button", name="Add").click()
+    expect(page.get_by_role("listitem")).to_contain_text("ETH-PERP −80 and +240,000.00 USD of cash")
+    health = result.get_by_role("row", name=re.compile("^Health at MM")).get_by_role("cell")
+    expect(health.nth(1)).not_to_have_text(health.nth(0).inner_text())
+    expect(equity.nth(1)).to_have_text(equity.nth(0).inner_text())
+    expect(result).to_contain_text("equity changes by 0.00 USD")
+    expect(result).not_to_contain_text("liquidatable")
+    page.get_by_label(re.compile("^opened at the mark")).uncheck()
+    expect(result).to_contain_text("equity changes by −240,000.00 USD")
+    expect(result).to_contain_text("liquidatable")
+    page.get_by_role("button", name="Back to now").click()
+    page.get_by_label("ETH price").fill("0.4")
+    expect(result).to_contain_text(re.compile(r"equity changes by \+[1-9][0-9,.]+ USD"))
+
+
+def test_what_is_no_change_is_refused(page: Page) -> None:
+    page.get_by_role("link", name="What if").click()
     page.get_by_label("Quantity to add").fill("lots")
     page.get_by_role("button", name="Add").click()
     expect(page.get_by_role("status").filter(has_text="at most 8 decimals")).to_be_visible()
@@ -139,6 +180,7 @@ def test_plans_show_the_account_before_and_after(page: Page, running: Demo) -> N
     assert asked["limitUsd"] == "20000"
     expect(plan.get_by_text(hedge["reason"])).to_be_visible()
     steps = plan.get_by_role("table", name="Steps")
+    assert steps.get_by_role("columnheader").all_inner_texts() == ["Step", "Quantity", "Cost USD"]
     assert hedge["steps"]
     for step in hedge["steps"]:
         expect(steps.get_by_role("row", name=re.compile("^" + re.escape(step["text"])))).to_be_visible()
@@ -149,6 +191,7 @@ def test_plans_show_the_account_before_and_after(page: Page, running: Demo) -> N
     plan.get_by_label("Most to trade or move, USD").fill("")
     plan.get_by_role("button", name="Plan").click()
     expect(steps).to_contain_text("Move 8 ETH from eip155:31337002 to eip155:31337001")
+    expect(steps).to_contain_text("ETH on Birch (eip155:31337002)")
     plan.get_by_label("Most to trade or move, USD").fill("0")
     plan.get_by_role("button", name="Plan").click()
     expect(plan.get_by_text("No move saves more IM add-on than it costs")).to_be_visible()
@@ -256,6 +299,9 @@ def test_a_pasted_signature_links_an_address(page: Page) -> None:
     """Signed elsewhere; a signature of another key is refused with the service's reason."""
     wallet, other = Account.create(), Account.create()
     page.get_by_role("link", name="Addresses").click()
+    assert (
+        page.get_by_label("Address", exact=True).get_attribute("title") == "an address: 0x and 40 hex digits"
+    )
     page.get_by_label("Address", exact=True).fill(wallet.address)
     page.get_by_role("button", name="Next").click()
     message = json.loads(page.get_by_label("Message to sign").input_value())
@@ -277,6 +323,17 @@ def test_every_view_fits_a_phone_in_both_colours(browser: Browser, running: Demo
         page.goto(f"{running.base}/#{view}")
         page.wait_for_selector(".card")
         assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], view
+        tab = page.locator("nav [aria-current]").bounding_box()
+        assert tab is not None
+        assert tab["x"] >= 0, view
+        assert tab["x"] + tab["width"] <= PHONE["width"], view
+    page.goto(f"{running.base}/#proofs")
+    button = page.get_by_role("region", name="Bundles").get_by_role("button", name="Save").first
+    on_screen(button)
+    made = running.get("/v1/accounts/main/proofs")["items"][0]["id"]
+    page.goto(f"{running.base}/venue#bundle={made}")
+    rows = page.get_by_role("region", name="Every condition of the bundle").get_by_role("row")
+    on_screen(rows.filter(has_text="audience").get_by_role("cell").last)
     page.goto(f"{running.base}/venue")
     page.wait_for_selector(".card")
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
@@ -308,6 +365,16 @@ def test_the_keyboard_and_a_screen_reader_reach_everything(page: Page) -> None:
         )
 
 
+def test_an_empty_service_has_nothing_to_read(browser: Browser, tmp_path: Path) -> None:
+    """Without an account the button cannot be pressed."""
+    with serving(Home(tmp_path / "home"), settings(data__networks=(str(A_NETWORK),))) as empty:
+        page = browser.new_page()
+        page.goto(empty.base)
+        expect(page.get_by_text("No account yet")).to_be_visible()
+        expect(page.get_by_role("button", name="Read the chains now")).to_be_disabled()
+        page.close()
+
+
 def test_a_dead_chain_is_named_and_no_total_is_shown(page: Page, running: Demo) -> None:
     """The last test: it kills a node. What was not read is unknown, and the page says so."""
     running.stop_chain(1)
@@ -319,3 +386,10 @@ def test_a_dead_chain_is_named_and_no_total_is_shown(page: Page, running: Demo) 
     expect(page.get_by_role("img", name=re.compile("health"))).to_have_count(0)
     page.get_by_role("link", name="Proofs and pledges").click()
     expect(page.get_by_text("No proof is made of an incomplete snapshot")).to_be_visible()
+    page.get_by_role("button", name="Read the chains now").click()
+    expect(bar).to_contain_text(re.compile("The reading at .* failed: .*eip155:31337002"), timeout=60_000)
+    # It stands over the redrawing of every ten seconds and over other views, until a reading succeeds.
+    page.get_by_role("link", name="Addresses").click()
+    page.wait_for_timeout(11_000)
+    expect(bar).to_contain_text("failed:")
+    expect(bar).to_contain_text("NOT COMPLETE")

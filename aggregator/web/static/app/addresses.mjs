@@ -42,7 +42,7 @@ export const addresses = async (place, found) => {
     await show();
   });
 
-  const address = h("input", { placeholder: "0x…", required: true, pattern: "0x[0-9a-fA-F]{40}" });
+  const address = h("input", { placeholder: "0x…", required: true, pattern: "0x[0-9a-fA-F]{40}", title: "an address: 0x and 40 hex digits" });
   const signature = h("input", { placeholder: "0x… signature of the message" });
   const message = h("div");
   let asked = null;

@@ -55,6 +55,8 @@ const cut = (decimal, places, up) => {
 
 export const usd = (decimal) => cut(decimal, 2, false);
 export const usdUp = (decimal) => cut(decimal, 2, true);
+/** A change, with its sign. */
+export const usdSigned = (decimal) => (split(decimal)?.negative === false && /[1-9]/.test(decimal) ? "+" : "") + usd(decimal);
 /** Whole dollars, for axes and bars. */
 export const usdShort = (number) => {
   const size = Math.abs(number);
@@ -73,6 +75,17 @@ export const quantity = (decimal) => {
 export const percent = (ratio, places = 1) => `${(Number(ratio) * 100).toFixed(places).replace("-", "−")} %`;
 export const number = (decimal) => Number(decimal ?? 0);
 
+/** As many columns fit a phone. */
+const NARROW = 3;
+
+// Networks by their CAIP-2 ids, as the service names them.
+const networks = new Map();
+export const nameNetworks = (found) => found.forEach((one) => networks.set(one.chain, one.name));
+/** A chain by its network's name, with its id beside it. */
+export const chain = (id) => (networks.has(id) ? `${networks.get(id)} (${id})` : id ?? "");
+/** The same by the name alone, where the id is close by. */
+export const chainName = (id) => networks.get(id) ?? id;
+
 export const shorten = (hex) => (hex && hex.length > 14 ? `${hex.slice(0, 8)}…${hex.slice(-4)}` : hex);
 export const moment = (seconds) => new Date(seconds * 1000).toISOString().replace("T", " ").slice(0, 19) + " UTC";
 export const ago = (seconds, now = Date.now() / 1000) => {
@@ -87,25 +100,28 @@ export const until = (seconds, now = Date.now() / 1000) => {
   return left < 120 ? `${left} s left` : left < 7200 ? `${Math.floor(left / 60)} min left` : `${Math.floor(left / 3600)} h left`;
 };
 
-/** A table: columns are [title, numeric?]; rows are lists of cells, or {cells, class}. */
+/**
+ * A table: columns are [title, numeric?]; rows are lists of cells, or {cells, class}. On a phone each row of a wide one is a
+ * card, with the column's title beside each cell; the roles say that it is a table still.
+ */
 export const table = (caption, columns, rows, properties = {}) =>
   h(
     "div",
     { class: "scroll", tabindex: "0", role: "region", "aria-label": caption },
     h(
       "table",
-      properties,
+      { role: "table", class: columns.length > NARROW && "cards", ...properties },
       h("caption", { class: "visually-hidden" }, caption),
-      h("thead", {}, h("tr", {}, columns.map(([title, numeric]) => h("th", { scope: "col", class: numeric && "number" }, title)))),
+      h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, columns.map(([title, numeric]) => h("th", { scope: "col", role: "columnheader", class: numeric && "number" }, title)))),
       h(
         "tbody",
-        {},
+        { role: "rowgroup" },
         rows.map((row) => {
           const cells = Array.isArray(row) ? row : row.cells;
           return h(
             "tr",
-            { class: row.class },
-            cells.map((cell, i) => (i === 0 ? h("th", { scope: "row" }, cell) : h("td", { class: columns[i][1] && "number" }, cell))),
+            { class: row.class, role: "row" },
+            cells.map((cell, i) => (i === 0 ? h("th", { scope: "row", role: "rowheader" }, cell) : h("td", { role: "cell", class: columns[i][1] && "number", data: { title: columns[i][0] } }, cell))),
           );
         }),
       ),

@@ -2,7 +2,7 @@
 
 import { lines } from "./charts.mjs";
 import { list } from "./api.mjs";
-import { card, fill, h, health, moment, number, table, usd, usdUp } from "./dom.mjs";
+import { card, chain, fill, h, health, moment, number, table, usd, usdUp } from "./dom.mjs";
 
 export const history = async (place, found) => {
   const points = (await list(`/v1/accounts/${found.account}/history`, 300)).sort((a, b) => a.cutTime - b.cutTime);
@@ -17,6 +17,6 @@ export const history = async (place, found) => {
     card("Health at maintenance margin", {}, lines("Health at MM over time", [{ name: "health at MM", class: "equity", points: of((s) => s.mm.health ?? "0") }], (v) => v.toFixed(1))),
     card("Snapshots", { class: "wide" }, table("History", [["Cut"], ["Complete"], ["Equity", true], ["Requirement IM", true], ["Excess IM", true], ["Health IM", true], ["Health MM", true]],
       [...points].reverse().map((p) => p.summary === null
-        ? [moment(p.cutTime), `no: ${p.failedChains.map((f) => f.chain).join(", ")}`, "–", "–", "–", "–", "–"]
+        ? [moment(p.cutTime), `no: ${p.failedChains.map((f) => chain(f.chain)).join(", ")}`, "–", "–", "–", "–", "–"]
         : [moment(p.cutTime), p.complete ? "yes" : "no", usd(p.summary.equityUsd), usdUp(p.summary.im.requirementUsd), usd(p.summary.im.excessUsd), health(p.summary.im.health), health(p.summary.mm.health)])))));
 };

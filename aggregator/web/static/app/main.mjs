@@ -2,7 +2,7 @@
 
 import { addresses } from "./addresses.mjs";
 import { Problem, events, follow, get, list, post, setApiKey } from "./api.mjs";
-import { ago, byId, card, fill, h, moment, notice } from "./dom.mjs";
+import { ago, byId, card, chain, fill, h, moment, nameNetworks, notice } from "./dom.mjs";
 import { history } from "./history.mjs";
 import { overview } from "./overview.mjs";
 import { plans } from "./plans.mjs";
@@ -24,22 +24,38 @@ const STALE_S = 15 * 60;
 const main = byId("main");
 const [accountChoice, policyChoice, readButton] = ["account", "policy", "read"].map(byId);
 let [info, found] = [null, null];
+// What "Read the chains now" is at, and why it failed last: that stands until the next success.
+let [reading, trouble] = [null, null];
+let drawn = { id: null, place: null };
 
 const view = () => VIEWS.find(([id]) => id === location.hash.slice(1)) ?? VIEWS[0];
 
-const drawNav = () =>
-  fill(byId("views"), VIEWS.map(([id, title]) => h("a", { href: `#${id}`, "aria-current": id === view()[0] ? "page" : null }, title)));
+const drawNav = () => {
+  const nav = fill(byId("views"), VIEWS.map(([id, title]) => h("a", { href: `#${id}`, "aria-current": id === view()[0] ? "page" : null }, title)));
+  const [whole, tab] = [nav, nav.querySelector("[aria-current]")].map((one) => one.getBoundingClientRect());
+  nav.scrollLeft += tab.left - whole.left - (whole.width - tab.width) / 2;
+};
 
 const drawFreshness = () => {
   const bar = byId("freshness");
-  if (found === null) return fill(bar);
+  if (reading !== null) {
+    bar.className = "freshness";
+    return fill(bar, h("span", {}, `Reading the chains: ${reading}`));
+  }
+  const failed = trouble !== null && h("span", {}, `The reading at ${moment(trouble.at)} failed: ${trouble.reason}`);
+  if (found === null) {
+    bar.className = `freshness${failed ? " bad" : ""}`;
+    return fill(bar, failed);
+  }
   const oldest = Math.min(...found.asOf.map((a) => a.timestamp), found.cutTime);
   const old = Date.now() / 1000 - oldest > STALE_S;
-  bar.className = `freshness${found.complete ? "" : " bad"}${found.complete && (old || found.policyExpired) ? " warn" : ""}`;
+  const bad = failed || !found.complete;
+  bar.className = `freshness${bad ? " bad" : old || found.policyExpired ? " warn" : ""}`;
   return fill(bar,
-    h("span", {}, found.complete ? "Complete" : `NOT COMPLETE: ${[...found.failedChains.map((f) => `${f.chain} (${f.reason})`), ...found.missing].join("; ")}`),
+    failed,
+    h("span", {}, found.complete ? "Complete" : `NOT COMPLETE: ${[...found.failedChains.map((f) => `${chain(f.chain)} (${f.reason})`), ...found.missing].join("; ")}`),
     h("span", { title: moment(found.cutTime) }, `read ${ago(found.cutTime)}${old ? ", stale" : ""}`),
-    h("span", {}, found.asOf.map((a) => `${a.chain} #${a.number}`).join(", ")),
+    h("span", {}, found.asOf.map((a) => `${chain(a.chain)} #${a.number}`).join(", ")),
     h("span", {}, `trust: ${found.trust ?? "–"}`),
     found.policyExpired && h("span", {}, "the policy has ended: its prices are old"));
 };
@@ -50,21 +66,30 @@ const draw = async ({ focus = false } = {}) => {
   if (found === null) return;
   const [id, title, show] = view();
   document.title = `${title} · ${found.account} · counterfoil`;
+  // Each drawing has a place of its own: what an earlier view still waits for is not put over this one.
+  const place = h("div", {}, h("p", { class: "empty" }, "Loading …"));
+  const again = drawn.id === id;
+  drawn = { id, place };
+  if (!again) fill(main, place);
   main.setAttribute("aria-busy", "true");
   try {
-    await show(main, found, info);
+    await show(place, found, info);
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
-    if (view()[0] === id) fill(main, notice("bad", error.message));
+    fill(place, notice("bad", error.message));
   }
+  if (drawn.place !== place) return;
+  if (again) fill(main, place);
   main.removeAttribute("aria-busy");
   if (focus) main.focus();
 };
 
 const load = async () => {
   const account = accountChoice.value;
+  readButton.disabled = !account || reading !== null;
+  readButton.title = account ? "" : "there is no account to read yet";
   if (!account) {
-    found = null;
+    [found, drawn] = [null, { id: null, place: null }];
     return fill(main, h("div", { class: "grid" }, card("No account yet", { class: "wide" },
       h("p", {}, "An account is a key on the service's machine and the addresses that signed for it."),
       h("p", {}, "Make one with ", h("code", {}, "counterfoil account create NAME"), ", then link its addresses here."))));
@@ -106,18 +131,25 @@ const fillChoices = async () => {
 };
 
 const readNow = async () => {
+  const account = accountChoice.value;
+  const tell = (stage) => {
+    reading = stage;
+    drawFreshness();
+  };
   readButton.disabled = true;
-  const bar = byId("freshness");
+  tell("asked");
   try {
-    const job = await post(`/v1/accounts/${accountChoice.value}/snapshots`, {});
-    await follow(job, (now) => fill(bar, h("span", {}, `Reading the chains: ${now.stage}`)));
+    const job = await post(`/v1/accounts/${account}/snapshots`, {});
+    await follow(job, (now) => tell(now.stage));
+    [reading, trouble] = [null, null];
     await load();
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
-    bar.className = "freshness bad";
-    fill(bar, h("span", {}, error.message));
+    trouble = account === accountChoice.value ? { at: Date.now() / 1000, reason: error.message } : null;
   }
-  readButton.disabled = false;
+  reading = null;
+  readButton.disabled = !accountChoice.value;
+  drawFreshness();
 };
 
 const heard = async (event) => {
@@ -126,6 +158,7 @@ const heard = async (event) => {
   const quiet = view()[0] === "overview" || view()[0] === "history";
   if ((event.kind === "policy" || (own && event.kind === "snapshot")) && quiet && event.id > newest) {
     newest = event.id;
+    if (event.kind === "snapshot") trouble = null;
     if (event.kind === "policy") {
       policyChoice.value = "";
       await fillChoices();
@@ -141,12 +174,14 @@ const start = async () => {
   addEventListener("hashchange", () => draw({ focus: true }));
   accountChoice.addEventListener("change", () => {
     localStorage.setItem("counterfoil-account", accountChoice.value);
+    trouble = null;
     load();
   });
   policyChoice.addEventListener("change", load);
   readButton.addEventListener("click", readNow);
   try {
     info = await get("/v1/info");
+    nameNetworks(info.networks);
     byId("about").textContent = `counterfoil ${info.version}, ${info.networks.map((n) => n.name).join(", ")}`;
     await fillChoices();
     await load();

@@ -2,7 +2,7 @@
 
 import { gauge, scenarios, shares, waterfall } from "./charts.mjs";
 import { get } from "./api.mjs";
-import { card, fill, h, health, number, percent, quantity, shorten, table, usd, usdUp } from "./dom.mjs";
+import { card, chain, chainName, fill, h, health, number, percent, quantity, shorten, table, usd, usdUp } from "./dom.mjs";
 
 const GAUGE_MOST = 4;
 const BANDS = [[0, "bad"], [1, "warn"], [1.5, "good"]];
@@ -37,7 +37,7 @@ export const healthGauge = (summary) => {
 };
 
 const chains = (report) =>
-  card("By chain", {}, table("By chain", [["Chain"], ["Assets", true], ["Debts", true], ["Net USD", true]], report.chains.map((c) => [c.chain, usd(c.assetsUsd), usd(c.debtsUsd), usd(c.netUsd)])));
+  card("By chain", {}, table("By chain", [["Chain"], ["Assets", true], ["Debts", true], ["Net USD", true]], report.chains.map((c) => [chain(c.chain), usd(c.assetsUsd), usd(c.debtsUsd), usd(c.netUsd)])));
 
 const classes = ({ im }) =>
   card("By risk class", {},
@@ -56,7 +56,7 @@ const positions = (report) =>
   card("Positions", { class: "wide" },
     table("Positions", [["Instrument"], ["Kind"], ["Chain"], ["Quantity", true], ["Mark USD", true], ["Value USD", true]],
       [...report.positions].sort((a, b) => Math.abs(number(b.valueUsd)) - Math.abs(number(a.valueUsd)))
-        .map((p) => [p.symbol, p.kind, p.chain, quantity(p.quantity), usd(p.markUsd), usd(p.valueUsd)])));
+        .map((p) => [p.symbol, p.kind, chain(p.chain), quantity(p.quantity), usd(p.markUsd), usd(p.valueUsd)])));
 
 const profile = (report) => {
   const select = h("select", { "aria-label": "Risk class" }, report.im.classes.map((c) => h("option", {}, c.class)));
@@ -88,7 +88,7 @@ const haircuts = (found) => {
         last.name = "add-ons";
       } else {
         const text = step.kind === "plus" ? usd(step.amountUsd) : usdUp(step.amountUsd);
-        const name = step.group === "scan" ? `scan risk ${step.name}` : step.group === "haircut" ? `haircut ${step.name}` : step.group === "debts" ? `debts ${step.name}` : step.name;
+        const name = step.group === "scan" ? `scan risk ${step.name}` : step.group === "haircut" ? `haircut ${step.name}` : step.group === "debts" ? `debts ${chainName(step.name)}` : chainName(step.name);
         steps.push({ ...step, name, amount: number(step.amountUsd), text });
       }
     }
@@ -155,7 +155,7 @@ export const overview = (place, found) => {
   if (report === null) {
     fill(place, h("div", { class: "grid" }, card("No total is shown", { class: "wide" },
       h("p", {}, "The snapshot is not complete: what was not read is not zero, it is unknown."),
-      h("ul", {}, [...found.failedChains.map((f) => `${f.chain}: ${f.reason}`), ...found.missing].map((line) => h("li", {}, line))),
+      h("ul", {}, [...found.failedChains.map((f) => `${chain(f.chain)}: ${f.reason}`), ...found.missing].map((line) => h("li", {}, line))),
       h("p", { class: "hint" }, "Read the chains again when they answer."))));
     return;
   }

@@ -2,9 +2,17 @@
 
 import { post } from "./api.mjs";
 import { before_after } from "./what_if.mjs";
-import { card, fill, h, notice, quantity, table, usdUp } from "./dom.mjs";
+import { card, chain, fill, h, notice, quantity, table, usdUp } from "./dom.mjs";
 
 const KINDS = [["hedge", "Hedge: lower the requirement by trading"], ["rebalance", "Rebalance: move collateral between chains"]];
+
+// Only moves lead from one place to another.
+const place_of = (symbol) => symbol?.replace(/@(.+)$/, (_, id) => ` on ${chain(id)}`) ?? "";
+const stepsTable = (steps) => {
+  const moves = steps.some((step) => step.from ?? step.to);
+  return table("Steps", [["Step"], ...(moves ? [["From"], ["To"]] : []), ["Quantity", true], ["Cost USD", true]],
+    steps.map((step) => [step.text, ...(moves ? [place_of(step.from), place_of(step.to)] : []), quantity(step.quantity), usdUp(step.costUsd)]));
+};
 
 export const plans = async (place, found) => {
   if (found.report === null) return fill(place, notice("warn", "The snapshot is not complete, so nothing can be planned from it."));
@@ -22,7 +30,7 @@ export const plans = async (place, found) => {
       fill(result,
         answer.steps.length === 0 ? notice("good", answer.reason) : [
           h("p", {}, answer.reason),
-          table("Steps", [["Step"], ["From"], ["To"], ["Quantity", true], ["Cost USD", true]], answer.steps.map((step) => [step.text, step.from ?? "", step.to ?? "", quantity(step.quantity), usdUp(step.costUsd)])),
+          stepsTable(answer.steps),
           before_after(answer.before, answer.after),
         ],
         h("p", { class: "hint" }, "A plan is only shown. Nothing is traded or moved."));

@@ -59,8 +59,8 @@ export const proofs = async (place, found, info) => {
   const amount = h("input", { inputmode: "decimal", required: true, placeholder: "250000", name: "amount" });
   const level = h("select", { name: "level" }, h("option", {}, "IM"), h("option", {}, "MM"));
   const venue = h("select", { name: "venue" }, venues.map((v, i) => h("option", { value: i }, `${v.id} (${shorten(v.venue)})`)), h("option", { value: "" }, "another venue …"));
-  const address = h("input", { placeholder: "0x… venue", pattern: "0x[0-9a-fA-F]{40}" });
-  const registry = h("input", { placeholder: "eip155:1:0x… registry", pattern: "eip155:[0-9]+:0x[0-9a-fA-F]{40}" });
+  const address = h("input", { placeholder: "0x… venue", pattern: "0x[0-9a-fA-F]{40}", title: "an address: 0x and 40 hex digits" });
+  const registry = h("input", { placeholder: "eip155:1:0x… registry", pattern: "eip155:[0-9]+:0x[0-9a-fA-F]{40}", title: "a contract on a chain: eip155:CHAIN:0x and 40 hex digits" });
   const other = h("div", { class: "row", hidden: venues.length > 0 }, h("label", {}, "Venue", address), h("label", {}, "Registry (CAIP-10)", registry));
   venue.addEventListener("change", () => { other.hidden = venue.value !== ""; });
   const button = h("button", { type: "submit", class: "primary" }, "Make the proof");

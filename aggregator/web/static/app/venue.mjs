@@ -17,7 +17,7 @@ const MEANING = {
   amount: "at least what is asked, at the level asked",
   key: "an accepted verification key",
   proof: "the zero-knowledge proof holds",
-  pledges: "still free in the registry",
+  pledges: "what is asked is free in the registry, or pledged to this venue",
 };
 
 let [venues, keys] = [[], []];
@@ -28,7 +28,7 @@ const rulesFile = h("input", { type: "file", accept: ".json,application/json" })
 const askService = h("input", { type: "checkbox", checked: true });
 let [ownKey, ownRules, current] = [null, null, null];
 
-const mark = (passed) => (passed === null ? h("span", { class: "tag" }, "not asked") : h("span", { class: passed ? "pass" : "fail" }, passed ? "pass" : "FAIL"));
+const mark = (passed) => (passed === null ? h("span", { class: "tag" }, "no answer") : h("span", { class: passed ? "pass" : "fail" }, passed ? "pass" : "FAIL"));
 
 const rulesOf = (bundle) => {
   const venue = venues[Number(rulesChoice.value)];

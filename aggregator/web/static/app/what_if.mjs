@@ -1,10 +1,32 @@
 // Sliders over the market and changes to the book, valued at once by the same engine.
+//
+// A derivative that is opened at the mark changes two quantities: its own, and the cash (USD) that is paid for it.
 
 import { get, post } from "./api.mjs";
 import { healthGauge, statusTag, summaryFacts } from "./overview.mjs";
-import { card, fill, h, health, notice, percent, quantity, table, usd, usdUp } from "./dom.mjs";
+import { card, fill, h, health, notice, percent, quantity, table, usd, usdSigned, usdUp } from "./dom.mjs";
 
 const WAIT_MS = 60;
+const CASH = "USD";
+const PAID_IN_CASH = ["perp", "future", "option"];
+const [E8, E12] = [10n ** 8n, 10n ** 12n];
+
+const e8 = (decimal) => {
+  const [whole, part = ""] = decimal.replace("-", "").split(".");
+  return (decimal.startsWith("-") ? -1n : 1n) * (BigInt(whole) * E8 + BigInt(part.padEnd(8, "0")));
+};
+const fromE8 = (value) => {
+  const size = value < 0n ? -value : value;
+  const part = (size % E8).toString().padStart(8, "0").replace(/0+$/, "");
+  return `${value < 0n ? "-" : ""}${size / E8}${part && `.${part}`}`;
+};
+
+/** What a trade of `amount` (a decimal string) at a mark leaves in cash, rounded against the holder, as plans have it. */
+export const cashLeg = (markE12, amount) => {
+  const product = e8(amount) * BigInt(markE12);
+  const up = product > 0n && product % E12 !== 0n ? 1n : 0n;
+  return fromE8(-(product / E12 + up));
+};
 
 const slider = (name, label, low, high, step, format, changed) => {
   const output = h("output", {}, format(0));
@@ -47,11 +69,11 @@ export const whatIf = async (place, found) => {
     const spot = Object.fromEntries(spots.filter((one) => one.value() !== 0).map((one) => [one.name, String(one.value())]));
     if (Object.keys(spot).length > 0) moves.spot = spot;
     for (const one of others) if (one.value() !== 0) moves[one.name] = String(one.value());
-    const body = { policy: found.policy, snapshot: found.snapshot, changes: [...changes].map(([symbol, size]) => ({ symbol, quantity: size })) };
+    const body = { policy: found.policy, snapshot: found.snapshot, changes: booked() };
     if (Object.keys(moves).length > 0) body.moves = moves;
     try {
       const answer = await post(`/v1/accounts/${found.account}/what-if`, body, { signal: running.signal, once: false });
-      fill(result, h("div", { class: "hero" }, healthGauge(answer.after), h("div", {}, h("p", {}, statusTag(answer.after.status), ` equity ${usd(answer.equityChangeUsd)} USD`), before_after(answer.before, answer.after))));
+      fill(result, h("div", { class: "hero" }, healthGauge(answer.after), h("div", {}, h("p", {}, statusTag(answer.after.status), ` equity changes by ${usdSigned(answer.equityChangeUsd)} USD`), before_after(answer.before, answer.after))));
     } catch (error) {
       if (error.name !== "AbortError") fill(result, notice("bad", error.message));
     }
@@ -70,11 +92,18 @@ export const whatIf = async (place, found) => {
       ]
     : [];
   const listed = h("ul", { class: "plan-list" });
-  const symbols = policy.policy.instruments.map((one) => one.symbol);
+  const known = new Map(policy.policy.instruments.map((one) => [one.symbol, one]));
+  const symbols = [...known.keys()];
+  const atMark = h("input", { type: "checkbox", checked: true });
+  const cashOf = (symbol, amount) => (atMark.checked && known.has(CASH) && PAID_IN_CASH.includes(known.get(symbol).kind) ? cashLeg(known.get(symbol).mark_e12, amount) : null);
+  const booked = () => [...changes].flatMap(([symbol, amount]) => {
+    const cash = cashOf(symbol, amount);
+    return [{ symbol, quantity: amount }, ...(cash === null ? [] : [{ symbol: CASH, quantity: cash }])];
+  });
   const choose = h("input", { list: "instruments", placeholder: "instrument", "aria-label": "Instrument" });
   const size = h("input", { inputmode: "decimal", placeholder: "+/− quantity", "aria-label": "Quantity to add" });
   const showChanges = () => fill(listed, [...changes].map(([symbol, amount]) =>
-    h("li", {}, `${symbol} ${quantity(amount)} `, h("button", { type: "button", class: "quiet", "aria-label": `Take ${symbol} out`, onclick: () => { changes.delete(symbol); showChanges(); changed(); } }, "×"))));
+    h("li", {}, `${symbol} ${quantity(amount)} `, cashOf(symbol, amount) !== null && h("span", { class: "hint" }, `and ${usdSigned(cashOf(symbol, amount))} USD of cash `), h("button", { type: "button", class: "quiet", "aria-label": `Take ${symbol} out`, onclick: () => { changes.delete(symbol); showChanges(); changed(); } }, "×"))));
   const add = h("form", { class: "row", onsubmit: (event) => {
     event.preventDefault();
     const [symbol, amount] = [choose.value.trim(), size.value.trim().replace("−", "-").replace(/^\+/, "")];
@@ -88,12 +117,15 @@ export const whatIf = async (place, found) => {
     changed();
   } }, h("label", {}, "Instrument", choose, h("datalist", { id: "instruments" }, symbols.map((one) => h("option", { value: one })))), h("label", {}, "Change", size), h("button", { type: "submit" }, "Add"));
 
+  atMark.addEventListener("change", () => { showChanges(); changed(); });
   fill(place, h("div", { class: "grid" },
     card("Move the market", {},
       h("div", { class: "form" },
         movable ? [...spots, ...others].map((one) => one.row) : notice("warn", "What this policy was built from is not kept here, so its market cannot be moved; positions can still be changed."),
         h("div", { class: "row" }, h("button", { type: "button", onclick: () => { [...spots, ...others].forEach((one) => one.reset()); changes.clear(); showChanges(); changed(); } }, "Back to now")))),
-    card("Change the book", {}, h("div", { class: "form" }, add, listed, h("p", { class: "hint" }, "Quantities are added to what is held; a perp or future also needs its cash leg (USD)."))),
+    card("Change the book", {}, h("div", { class: "form" }, add, listed,
+      h("label", { class: "check" }, atMark, "opened at the mark: the cash (USD) of perps, futures and options is booked too"),
+      h("p", { class: "hint" }, "Quantities are added to what is held."))),
     card("What it would be", { class: "wide" }, result)));
   await ask();
 };
