@@ -365,7 +365,7 @@ def test_a_proof_needs_an_attestation_of_this_snapshot(attested: Desk) -> None:
     signed = json.loads((attested.files / "attestation.json").read_text())
     other.write_text(json.dumps({**signed, "expiry": signed["expiry"] + 1}))
     before = attested.state()
-    attested.make_proof("--attestation", other).refused(4, "is not over this account, snapshot and policy")
+    attested.make_proof("--attestation", other).refused(4, "is not over this account, snapshot, policy and registry")
     assert attested.state() == before
 
 
