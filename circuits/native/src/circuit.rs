@@ -8,6 +8,7 @@ use crate::error::Result;
 use crate::invalid;
 use crate::matrix::{self, LastDot, Matrix};
 use crate::program::{self, Forced, Op};
+use crate::schedule::Schedule;
 
 /// Groth16 over BN254 needs a doubled domain inside the 2^28 roots of unity.
 const MAX_DOMAIN: u64 = 1 << 27;
@@ -24,7 +25,13 @@ pub struct Circuit {
     pub c: Matrix,
     /// Rows that only the witness program reads.
     pub h: Matrix,
-    program: Option<Vec<Op>>,
+    program: Option<Program>,
+}
+
+/// The operations in order, and the way in which they are run.
+struct Program {
+    ops: Vec<Op>,
+    schedule: Schedule,
 }
 
 /// Buffers a circuit is built from; see `circuits/_native.pyi`.
@@ -59,7 +66,8 @@ impl Circuit {
         circuit.check_shape()?;
         let ops = program::parse(&matrix::words("program", "words", parts.program)?)?;
         program::check(&circuit, &ops)?;
-        circuit.program = Some(ops);
+        let schedule = Schedule::new(&circuit, &ops, true);
+        circuit.program = Some(Program { ops, schedule });
         Ok(circuit)
     }
 
@@ -116,12 +124,18 @@ impl Circuit {
 
     /// All wires from the inputs. Refuses inputs whose range checks fail.
     pub fn witness(&self, inputs: &[Fr]) -> Result<Vec<Fr>> {
-        self.run(inputs, None)
+        let program = self.program_for(inputs)?;
+        match program.schedule.run(self, &program.ops, inputs) {
+            Some(z) => Ok(z),
+            // The first range check that fails is named by the run in order.
+            None => program::run(self, &program.ops, inputs, None),
+        }
     }
 
     /// The wires of a dishonest prover (see `program::run`), and every row that they do not satisfy.
     pub fn tampered(&self, inputs: &[Fr], forced: &Forced) -> Result<(Vec<Fr>, Vec<u32>)> {
-        let z = self.run(inputs, Some(forced))?;
+        let program = self.program_for(inputs)?;
+        let z = program::run(self, &program.ops, inputs, Some(forced))?;
         let broken = (0..self.n_constraints())
             .into_par_iter()
             .filter(|&row| !self.holds(row, &z))
@@ -130,8 +144,8 @@ impl Circuit {
         Ok((z, broken))
     }
 
-    fn run(&self, inputs: &[Fr], forced: Option<&Forced>) -> Result<Vec<Fr>> {
-        let Some(ops) = &self.program else {
+    fn program_for(&self, inputs: &[Fr]) -> Result<&Program> {
+        let Some(program) = &self.program else {
             return invalid!("circuit: it was read from a file and has no witness program");
         };
         if inputs.len() != self.n_inputs as usize {
@@ -141,7 +155,7 @@ impl Circuit {
                 self.n_inputs
             );
         }
-        program::run(self, ops, inputs, forced)
+        Ok(program)
     }
 
     pub fn check_length(&self, witness: &[Fr]) -> Result<()> {

@@ -277,6 +277,20 @@ pub fn accumulate(mut t: [__m512i; 2 * LIMBS], a: &Lanes, b: &Lanes) -> [__m512i
     t
 }
 
+/// As `accumulate`, where b is the same in every lane.
+#[inline]
+#[target_feature(enable = "avx512f,avx512ifma,avx512vbmi2")]
+pub fn accumulate_same(mut t: [__m512i; 2 * LIMBS], a: &Lanes, b: &[u64; LIMBS]) -> [__m512i; 2 * LIMBS] {
+    for j in 0..LIMBS {
+        let limb = word(b[j]);
+        for i in 0..LIMBS {
+            t[i + j] = _mm512_madd52lo_epu64(t[i + j], a.0[i], limb);
+            t[i + j + 1] = _mm512_madd52hi_epu64(t[i + j + 1], a.0[i], limb);
+        }
+    }
+    t
+}
+
 /// t / 2^260.
 #[inline]
 #[target_feature(enable = "avx512f,avx512ifma,avx512vbmi2")]
@@ -312,6 +326,22 @@ pub fn select(mask: u8, otherwise: &Lanes, chosen: &Lanes) -> Lanes {
         *out = _mm512_mask_mov_epi64(*out, mask, *chosen);
     }
     out
+}
+
+/// The integer below p, of one below 2p.
+#[inline]
+#[target_feature(enable = "avx512f,avx512ifma,avx512vbmi2")]
+pub fn below_order<F: LaneField>(x: &Lanes) -> Lanes {
+    let mut less = x.0;
+    for (less, multiples) in less.iter_mut().zip(&F::MULTIPLES) {
+        *less = _mm512_sub_epi64(*less, word(multiples[1]));
+    }
+    let less = carried(less);
+    select(
+        _mm512_cmplt_epi64_mask(less.0[LIMBS - 1], _mm512_setzero_si512()),
+        &less,
+        x,
+    )
 }
 
 /// The integer below p in four limbs, of one below 8p.
@@ -399,6 +429,26 @@ mod tests {
         if available() {
             agrees::<Fq>();
             agrees::<Fr>();
+        }
+    }
+
+    #[test]
+    fn integers_below_twice_the_order_are_brought_below_it() {
+        if available() {
+            #[target_feature(enable = "avx512f,avx512ifma,avx512vbmi2")]
+            fn brought(input: &[[u64; 4]; LANES]) -> [[u64; 4]; LANES] {
+                rows(pack(&below_order::<Fr>(&unpack(&load(input.each_ref())))))
+            }
+            let (zero, one) = (BigInt::zero(), BigInt::one());
+            let (mut less, mut more, mut twice) = (Fr::MODULUS, Fr::MODULUS, Fr::MODULUS);
+            less.sub_with_borrow(&one);
+            more.add_with_carry(&one);
+            twice.add_with_carry(&less);
+            let given = [zero, one, less, Fr::MODULUS, more, twice, less, more];
+            let expected = [zero, one, less, zero, one, less, less, one];
+            // SAFETY: the processor is checked above.
+            let found = unsafe { brought(&given.map(|value| value.0)) };
+            assert_eq!(found, expected.map(|value| value.0));
         }
     }
 

@@ -6,6 +6,7 @@ pub mod batch_add;
 pub mod batch_verify;
 pub mod binfile;
 pub mod blake2b;
+mod blocks;
 mod book_python;
 pub mod bulk;
 pub mod chacha;
@@ -27,6 +28,11 @@ mod lane_packed;
 #[cfg(target_arch = "x86_64")]
 mod lane_points;
 #[cfg(target_arch = "x86_64")]
+mod lane_program;
+#[cfg(not(target_arch = "x86_64"))]
+#[path = "lane_program_absent.rs"]
+mod lane_program;
+#[cfg(target_arch = "x86_64")]
 mod lanes;
 pub mod matrix;
 pub mod msm;
@@ -41,6 +47,7 @@ mod python;
 mod python_ceremony;
 pub mod r1cs;
 pub mod random;
+mod schedule;
 pub mod setup;
 pub mod transcript;
 pub mod verify;

@@ -1,5 +1,7 @@
 //! Sparse matrices over a shared table of coefficients.
 
+use std::ops::Index;
+
 use ark_bn254::Fr;
 use ark_ff::{AdditiveGroup, Field};
 
@@ -105,7 +107,7 @@ impl Matrix {
 
     /// <row, values>.
     #[inline]
-    pub fn dot(&self, row: usize, coefs: &[Fr], values: &[Fr]) -> Fr {
+    pub fn dot(&self, row: usize, coefs: &[Fr], values: &(impl Values + ?Sized)) -> Fr {
         dot(self.row(row), coefs, values)
     }
 }
@@ -113,9 +115,14 @@ impl Matrix {
 /// Terms from which on a sum of products is reduced once, at the end.
 pub const LONG: usize = 4;
 
+/// The value of each wire, wherever it is kept.
+pub trait Values: Index<usize, Output = Fr> {}
+
+impl<T: Index<usize, Output = Fr> + ?Sized> Values for T {}
+
 /// The sum of coefficient times value over the terms.
 #[inline]
-pub fn dot(terms: &[Term], coefs: &[Fr], values: &[Fr]) -> Fr {
+pub fn dot(terms: &[Term], coefs: &[Fr], values: &(impl Values + ?Sized)) -> Fr {
     let mut sum = Fr::ZERO;
     let mut products = Wide::default();
     for term in terms {
@@ -144,7 +151,7 @@ pub struct LastDot<'a> {
 impl<'a> LastDot<'a> {
     /// As `dot`. The values of wires may not change between calls.
     #[inline]
-    pub fn dot(&mut self, terms: &'a [Term], coefs: &[Fr], values: &[Fr]) -> Fr {
+    pub fn dot(&mut self, terms: &'a [Term], coefs: &[Fr], values: &(impl Values + ?Sized)) -> Fr {
         if terms.len() < LONG {
             return dot(terms, coefs, values);
         }

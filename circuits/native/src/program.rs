@@ -3,13 +3,15 @@
 //! A stream of u32 words, an opcode and its arguments. Every wire after the inputs is computed exactly once, and every
 //! operation reads only wires that are already known; both are checked when the circuit is built.
 
+use std::ops::Index;
+
 use ark_bn254::Fr;
 use ark_ff::{AdditiveGroup, BigInteger, Field, PrimeField};
 
 use crate::circuit::Circuit;
 use crate::error::Result;
 use crate::invalid;
-use crate::matrix::{LastDot, Matrix, ONE};
+use crate::matrix::{dot, LastDot, Term, Values, ONE};
 
 const MUL: u32 = 1;
 const BITS: u32 = 2;
@@ -31,6 +33,40 @@ pub enum Op {
     Inv { h: u32, wire: u32 },
     /// z[wire] = <A[row], z> <B[row], z> - the rest of C[row], in which the wire has coefficient 1.
     Solve { row: u32, wire: u32 },
+}
+
+impl Op {
+    /// The first wire that it computes and how many it computes.
+    pub fn wires(&self) -> (u32, u32) {
+        match *self {
+            Op::Mul { wire, count, .. } | Op::Bits { wire, count, .. } => (wire, count),
+            Op::Lin { wire, .. } | Op::Inv { wire, .. } | Op::Solve { wire, .. } => (wire, 1),
+        }
+    }
+
+    /// Whether its wires are products.
+    pub fn multiplies(&self) -> bool {
+        matches!(self, Op::Mul { .. } | Op::Solve { .. })
+    }
+
+    /// The combinations of wires that it reads, up to three for each row; a wire of its own may be among them.
+    pub fn reads<'a>(&self, circuit: &'a Circuit) -> impl Iterator<Item = [&'a [Term]; 3]> {
+        let op = *self;
+        let (lines, solves) = match op {
+            Op::Mul { row, count, .. } => (row..row + count, false),
+            Op::Solve { row, .. } => (row..row + 1, true),
+            Op::Bits { h, .. } | Op::Lin { h, .. } | Op::Inv { h, .. } => (h..h + 1, false),
+        };
+        lines.map(move |line| {
+            let line = line as usize;
+            if op.multiplies() {
+                let c = if solves { circuit.c.row(line) } else { &[] };
+                [circuit.a.row(line), circuit.b.row(line), c]
+            } else {
+                [circuit.h.row(line), &[], &[]]
+            }
+        })
+    }
 }
 
 /// Reads the operations.
@@ -57,10 +93,7 @@ pub fn parse(words: &[u32]) -> Result<Vec<Op>> {
 pub fn check(circuit: &Circuit, ops: &[Op]) -> Result<()> {
     let mut next = circuit.n_inputs + 1;
     for (number, op) in ops.iter().enumerate() {
-        let (first, count) = match *op {
-            Op::Mul { wire, count, .. } | Op::Bits { wire, count, .. } => (wire, count),
-            Op::Lin { wire, .. } | Op::Inv { wire, .. } | Op::Solve { wire, .. } => (wire, 1),
-        };
+        let (first, count) = op.wires();
         if first != next {
             return invalid!("program: op {number} computes wire {first}, the next one is {next}");
         }
@@ -123,7 +156,7 @@ pub fn check(circuit: &Circuit, ops: &[Op]) -> Result<()> {
     Ok(())
 }
 
-fn known(terms: &[crate::matrix::Term], limit: u32, number: usize) -> Result<()> {
+fn known(terms: &[Term], limit: u32, number: usize) -> Result<()> {
     match terms.iter().find(|term| term.wire >= limit) {
         Some(term) => invalid!(
             "program: op {number} reads wire {} before it is computed",
@@ -136,7 +169,84 @@ fn known(terms: &[crate::matrix::Term], limit: u32, number: usize) -> Result<()>
 /// Values that a dishonest prover puts on wires instead of the program's.
 pub type Forced = std::collections::HashMap<u32, Fr>;
 
-/// Runs a checked program. `inputs` are the public and private inputs.
+/// Wires that are being computed: the known ones can be read, and the next one put.
+pub trait Wires: Values {
+    fn put(&mut self, value: Fr);
+}
+
+/// Computes one operation of a checked program. Returns whether its value fits its bits; if it does not, they are the low
+/// ones. `last` is one run's.
+#[inline]
+pub fn compute<'a>(circuit: &'a Circuit, op: Op, last: &mut LastDot<'a>, z: &mut impl Wires) -> bool {
+    let coefs = &circuit.coefs;
+    let hint = |h: u32, z: &_| circuit.h.dot(h as usize, coefs, z);
+    let mut product = |row: u32, z: &_| {
+        let a = last.dot(circuit.a.row(row as usize), coefs, z);
+        a * last.dot(circuit.b.row(row as usize), coefs, z)
+    };
+    match op {
+        Op::Mul { row, count, .. } => {
+            for line in row..row + count {
+                let value = product(line, z);
+                z.put(value);
+            }
+        }
+        Op::Bits { h, count, .. } => {
+            let value = hint(h, z).into_bigint();
+            for j in 0..count as usize {
+                z.put(if value.get_bit(j) { Fr::ONE } else { Fr::ZERO });
+            }
+            return value.num_bits() <= count;
+        }
+        Op::Solve { row, wire } => {
+            let whole = product(row, z);
+            let rest: Fr = rest(circuit.c.row(row as usize), wire)
+                .map(|terms| dot(terms, coefs, z))
+                .sum();
+            z.put(whole - rest);
+        }
+        Op::Lin { h, .. } => {
+            let value = hint(h, z);
+            z.put(value);
+        }
+        Op::Inv { h, .. } => {
+            let value = hint(h, z);
+            z.put(value.inverse().unwrap_or(Fr::ZERO));
+        }
+    }
+    true
+}
+
+/// The terms beside the wire that a row is solved for.
+pub fn rest(terms: &[Term], wire: u32) -> impl Iterator<Item = &[Term]> {
+    terms.split(move |term| term.wire == wire)
+}
+
+/// The wires in order, some of them forced.
+struct InOrder<'a> {
+    z: Vec<Fr>,
+    forced: Option<&'a Forced>,
+}
+
+impl Index<usize> for InOrder<'_> {
+    type Output = Fr;
+
+    #[inline]
+    fn index(&self, wire: usize) -> &Fr {
+        &self.z[wire]
+    }
+}
+
+impl Wires for InOrder<'_> {
+    #[inline]
+    fn put(&mut self, value: Fr) {
+        let own = self.forced.and_then(|values| values.get(&(self.z.len() as u32)));
+        self.z.push(own.copied().unwrap_or(value));
+    }
+}
+
+/// Runs a checked program from its first operation to its last: the reference of `Schedule::run`. `inputs` are the public
+/// and private inputs.
 ///
 /// With `forced`, the run is a dishonest prover's: those wires get those values, whatever follows is computed from
 /// them, and a value that does not fit its bits passes with its low ones.
@@ -144,49 +254,13 @@ pub fn run(circuit: &Circuit, ops: &[Op], inputs: &[Fr], forced: Option<&Forced>
     let mut z = Vec::with_capacity(circuit.n_wires as usize);
     z.push(Fr::ONE);
     z.extend_from_slice(inputs);
-    let dot = |matrix: &Matrix, row: u32, z: &[Fr]| matrix.dot(row as usize, &circuit.coefs, z);
+    let mut wires = InOrder { z, forced };
     let mut last = LastDot::default();
-    let mut product = |row: u32, z: &[Fr]| {
-        let a = last.dot(circuit.a.row(row as usize), &circuit.coefs, z);
-        a * last.dot(circuit.b.row(row as usize), &circuit.coefs, z)
-    };
-    let put = |z: &mut Vec<Fr>, honest: Fr| {
-        let own = forced.and_then(|values| values.get(&(z.len() as u32)));
-        z.push(own.copied().unwrap_or(honest));
-    };
     for (number, op) in ops.iter().enumerate() {
-        match *op {
-            Op::Mul { row, count, .. } => {
-                for line in row..row + count {
-                    let value = product(line, &z);
-                    put(&mut z, value);
-                }
-            }
-            Op::Bits { h, count, .. } => {
-                let value = dot(&circuit.h, h, &z).into_bigint();
-                if forced.is_none() && value.num_bits() > count {
-                    return invalid!("range check at op {number}: the value does not fit {count} bits");
-                }
-                for j in 0..count as usize {
-                    put(&mut z, if value.get_bit(j) { Fr::ONE } else { Fr::ZERO });
-                }
-            }
-            Op::Solve { row, .. } => {
-                let whole = product(row, &z);
-                z.push(Fr::ZERO);
-                let rest = dot(&circuit.c, row, &z);
-                z.pop();
-                put(&mut z, whole - rest);
-            }
-            Op::Lin { h, .. } => {
-                let value = dot(&circuit.h, h, &z);
-                put(&mut z, value);
-            }
-            Op::Inv { h, .. } => {
-                let value = dot(&circuit.h, h, &z);
-                put(&mut z, value.inverse().unwrap_or(Fr::ZERO));
-            }
+        if !compute(circuit, *op, &mut last, &mut wires) && forced.is_none() {
+            let (_, count) = op.wires();
+            return invalid!("range check at op {number}: the value does not fit {count} bits");
         }
     }
-    Ok(z)
+    Ok(wires.z)
 }
