@@ -28,8 +28,8 @@ def proof() -> None:
     """Make and verify proofs of excess."""
 
 
-def render_statement(console: Console, bundle: Bundle, now: int) -> None:
-    """What a bundle says, in words."""
+def render_statement(console: Console, bundle: Bundle, now: int, *, kind_known: bool = True) -> None:
+    """What a bundle says, in words. Without `kind_known` nobody compared what it calls its key."""
     from circuits.keys import KeyKind
 
     left = bundle.context.expiry - now
@@ -43,8 +43,13 @@ def render_statement(console: Console, bundle: Bundle, now: int) -> None:
     console.print(f"  cut       {tables.moment(bundle.context.cut_time)} on {len(bundle.anchors)} chains")
     console.print(f"  expires   {tables.moment(bundle.context.expiry)} ({left} s left)")
     console.print(f"  attested  by {', '.join(a.attestor for a in bundle.attestations) or 'nobody'}")
-    kind = "  a dev key: whoever made it could forge proofs" if bundle.key_kind is KeyKind.DEV else ""
-    console.print(f"  key       {bundle.circuit}, {bundle.key_kind.value}{kind}")
+    named = f"{bundle.circuit}, {bundle.key_kind.value}"
+    if bundle.key_kind is KeyKind.DEV:
+        console.print(f"  key       {named}  a dev key: whoever made it could forge proofs")
+    elif kind_known:
+        console.print(f"  key       {named}")
+    else:
+        console.print(f"  key       called {named} by the bundle, not checked")
 
 
 @proof.command()
@@ -234,8 +239,9 @@ def verify(
 ) -> None:
     """Verify the proof in BUNDLE (a file, an id in the store, or an account's name for its newest one).
 
-    This checks the proof, its expiry and, with --venue, its audience. Whether attestors, policy and freshness
-    are acceptable is for `counterfoil venue check`.
+    This checks the proof, its expiry, what the bundle calls its key and, with --venue, its audience. How the key of
+    --verification-key was made is not known here. Whether attestors, policy and freshness are acceptable is for
+    `counterfoil venue check`.
     """
     from aggregator.cli.verifying import accepted_key, verify_with
     from aggregator.model.errors import WrongAudienceError
@@ -253,7 +259,7 @@ def verify(
         raise ExpiredError(
             f"the proof expired {now - bundle.context.expiry} s ago; ask the holder for a fresh one"
         )
-    key = accepted_key(bundle, verification_key)
+    key, kind = accepted_key(bundle, verification_key)
     chosen = VERIFIERS if "all" in verifiers else tuple(dict.fromkeys(verifiers))
     seconds = {}
     for name in chosen:
@@ -262,13 +268,17 @@ def verify(
         seconds[name] = round(time.monotonic() - started, 3)
 
     def render(console: Console) -> None:
-        render_statement(console, bundle, now)
+        render_statement(console, bundle, now, kind_known=kind is not None)
         rows = [(name, "accepts", f"{taken:.3f}") for name, taken in seconds.items()]
         console.print(tables.Table("", ("Verifier", "Result", ">Seconds"), rows).draw())
 
     settings.show(
         {"verified": True, "verifiers": {n: {"seconds": str(s)} for n, s in seconds.items()}}
-        | {"statement": bundle_json(bundle)["statement"]},
+        | {
+            "statement": bundle_json(bundle)["statement"],
+            "keyKind": bundle.key_kind.value,
+            "keyKindChecked": kind is not None,
+        },
         render,
     )
 

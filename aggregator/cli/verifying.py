@@ -7,23 +7,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aggregator.model.errors import InputError, ProofRefusedError
+from aggregator.service.venue import require_kind
 from aggregator.service.venue_file import read_verification_key
 from circuits.artifacts import ready
 from circuits.bundle import Bundle
 from circuits.formats.snarkjs import encode_verification_key
 from circuits.groth16 import open_key
-from circuits.keys import ceremony_key_path, dev_key_path, verification_key_id
+from circuits.keys import KeyKind, ceremony_key_path, dev_key_path, kind_of, verification_key_id
 from circuits.solvency import SIZES
 
 if TYPE_CHECKING:
     from chains.devnet import Devnet
 
 
-def accepted_key(bundle: Bundle, path: Path | None) -> bytes:
-    """The verification key to check a bundle with: the file's, else that of this machine's ceremony or dev key.
+def accepted_key(bundle: Bundle, path: Path | None) -> tuple[bytes, KeyKind | None]:
+    """The verification key to check a bundle with, and how it was made as far as this machine knows.
 
-    Raises InputError when there is neither, ProofRefusedError when the bundle names another key.
+    It is the file's, of which nothing more is known (None), else that of this machine's ceremony or dev key.
+    Raises InputError when there is neither, ProofRefusedError when the bundle names another key or kind.
     """
+    kind = None
     if path is not None:
         key = read_verification_key(path)
     else:
@@ -39,13 +42,16 @@ def accepted_key(bundle: Bundle, path: Path | None) -> bytes:
             raise InputError(
                 f"this machine has no key of {bundle.circuit}; give the one to trust with --verification-key"
             )
-        key = open_key(found, circuit.native).verification_key
+        opened = open_key(found, circuit.native)
+        key, kind = opened.verification_key, kind_of(opened)
     if verification_key_id(key) != bundle.verification_key_id:
         raise ProofRefusedError(
             f"the proof is made with the key {bundle.verification_key_id}, and the trusted one is "
             f"{verification_key_id(key)}; ask for a proof with that key, or trust the other"
         )
-    return key
+    if kind is not None:
+        require_kind(bundle, kind)
+    return key, kind
 
 
 def verify_with(verifier: str, key: bytes, bundle: Bundle) -> None:

@@ -90,6 +90,14 @@ def require(checks: Sequence[Check]) -> None:
             raise check.error
 
 
+def require_kind(bundle: Bundle, kind: KeyKind) -> None:
+    """Returns when a bundle calls its key what it is; raises ProofRefusedError."""
+    if bundle.key_kind is not kind:
+        raise ProofRefusedError(
+            f"the bundle calls its key {bundle.key_kind}, but it is a {kind} key; it has been altered"
+        )
+
+
 def attestations_of(bundle: Bundle) -> tuple[SignedAttestation, ...]:
     """The bundle's signatures, each over what it says about this account."""
     return tuple(
@@ -226,10 +234,7 @@ def _amount(bundle: Bundle, rules: VenueRules) -> str:
 
 def _key(bundle: Bundle, rules: VenueRules) -> str:
     accepted = _accepted_key(bundle, rules)
-    if bundle.key_kind is not accepted.kind:
-        raise ProofRefusedError(
-            f"the bundle calls its key {bundle.key_kind}, but it is a {accepted.kind} key; it has been altered"
-        )
+    require_kind(bundle, accepted.kind)
     if accepted.kind is KeyKind.DEV and not rules.accept_dev_keys:
         raise ProofRefusedError(
             "the proof is made with a dev key, whose maker could forge proofs; ask for one made with the ceremony's key"

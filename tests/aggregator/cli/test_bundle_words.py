@@ -1,0 +1,71 @@
+"""What the commands believe of a bundle's own words: nothing that they can compare, and they say what they cannot."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from circuits.artifacts import ready
+from circuits.bundle import encode_bundle
+from circuits.formats.snarkjs import encode_verification_key
+from circuits.keys import ensure_dev_key
+from circuits.solvency import SMALL
+from tests.aggregator.cli.conftest import Invoke
+from tests.aggregator.service.scene import NOW, bundle
+
+Edit = Callable[[dict[str, Any]], object]
+
+
+@pytest.fixture(autouse=True)
+def _at_that_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "time", lambda: float(NOW))
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[..., Path]:
+    """Writes the scene's bundle, edited, to a file."""
+
+    def made(edit: Edit = lambda _: None) -> Path:
+        document = json.loads(encode_bundle(bundle()))
+        edit(document)
+        path = tmp_path / "bundle.json"
+        path.write_text(json.dumps(document))
+        return path
+
+    return made
+
+
+@pytest.fixture
+def key_file(tmp_path: Path) -> Path:
+    key = ensure_dev_key(ready(SMALL.name)).verification_key
+    path = tmp_path / "verification_key.json"
+    path.write_text(json.dumps(encode_verification_key(key)))
+    return path
+
+
+def called_ceremony(document: dict[str, Any]) -> None:
+    document["circuit"]["key"] = "ceremony"
+
+
+def test_a_dev_key_that_is_called_ceremony_is_refused(invoke: Invoke, write: Callable[..., Path]) -> None:
+    invoke("proof", "verify", write(called_ceremony)).refused(4, "it is a dev key", "altered")
+    honest = invoke("proof", "verify", write(), "--json")
+    assert (honest.code, honest.data["keyKind"], honest.data["keyKindChecked"]) == (0, "dev", True)
+    assert "a dev key: whoever made it could forge proofs" in invoke("proof", "verify", write()).out
+
+
+def test_of_a_key_from_a_file_the_kind_is_not_known(
+    invoke: Invoke, write: Callable[..., Path], key_file: Path
+) -> None:
+    given = ("--verification-key", key_file)
+    shown = invoke("proof", "verify", write(called_ceremony), *given)
+    assert shown.code == 0, shown.err
+    assert "called solvency-16, ceremony by the bundle, not checked" in shown.out
+    data = invoke("proof", "verify", write(called_ceremony), *given, "--json").data
+    assert (data["keyKind"], data["keyKindChecked"]) == ("ceremony", False)
+    assert "a dev key" in invoke("proof", "verify", write(), *given).out
