@@ -94,7 +94,8 @@ def require_kind(bundle: Bundle, kind: KeyKind) -> None:
     """Returns when a bundle calls its key what it is; raises ProofRefusedError."""
     if bundle.key_kind is not kind:
         raise ProofRefusedError(
-            f"the bundle calls its key {bundle.key_kind}, but it is a {kind} key; it has been altered"
+            f"the bundle calls its key {bundle.key_kind}, but it is a {kind} key; it has been altered: "
+            "do not rely on it; ask the holder for a new one"
         )
 
 
@@ -196,7 +197,8 @@ def _policy(bundle: Bundle, rules: VenueRules, now: int) -> str:
     if header != bundle.policy:
         raise ProofRefusedError(
             f"the bundle calls the policy {bundle.policy.name}, epoch {bundle.policy.epoch}, but its root is that of "
-            f"{header.name}, epoch {header.epoch}; it has been altered"
+            f"{header.name}, epoch {header.epoch}; it has been altered: do not rely on it; "
+            "ask the holder for a new one"
         )
     late = now - header.expires
     if late > 0:

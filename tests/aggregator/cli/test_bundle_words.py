@@ -69,3 +69,42 @@ def test_of_a_key_from_a_file_the_kind_is_not_known(
     data = invoke("proof", "verify", write(called_ceremony), *given, "--json").data
     assert (data["keyKind"], data["keyKindChecked"]) == ("ceremony", False)
     assert "a dev key" in invoke("proof", "verify", write(), *given).out
+
+
+def says_more(document: dict[str, Any]) -> None:
+    document["statement"]["amountUsd"] = "100001"
+
+
+def test_an_altered_bundle_is_not_malformed(
+    invoke: Invoke, write: Callable[..., Path], tmp_path: Path
+) -> None:
+    """Every command that reads one says the same, with the exit code for what is not to be relied on."""
+    venue = tmp_path / "venue.toml"
+    venue.write_text(VENUE)
+    for command in (
+        ("proof", "verify"),
+        ("venue", "check", "--venue", venue),
+        ("venue", "pledge", "--venue", venue, "--amount", "1", "--signer", "env:NO_KEY"),
+        ("relay", "submit", "--signer", "env:NO_KEY"),
+    ):
+        invoke(*command, write(says_more)).refused(4, "has been altered", "ask the holder for a new one")
+        problem = invoke(*command, write(says_more), "--json")
+        assert (problem.code, problem.data["type"]) == (4, "urn:counterfoil:problem:proof-refused")
+
+
+VENUE = f"""
+venue = "0x{"fe" * 20}"
+chain_id = 31337001
+registry = "0x{"11" * 20}"
+amount_usd = "1"
+level = "IM"
+attestors = ["0x{"01" * 20}"]
+threshold = 1
+max_age_s = 900
+coverages = []
+chains = []
+least_trust = "single-rpc"
+accept_dev_keys = true
+policies = []
+verification_keys = []
+"""

@@ -300,7 +300,7 @@ def test_an_altered_bundle_is_refused(attested: Desk) -> None:
     path = attested.files / "altered.json"
     bundle["statement"]["amountUsd"] = "100001"
     path.write_text(json.dumps(bundle))
-    attested("proof", "verify", path).refused(2, "it has been altered")
+    attested("proof", "verify", path).refused(4, "it has been altered", "do not rely on it")
     public = int(bundle["public"]["requirementAndLevel"]) + 10**6
     bundle["public"]["requirementAndLevel"] = str(public)
     path.write_text(json.dumps(bundle))

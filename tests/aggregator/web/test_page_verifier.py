@@ -17,7 +17,7 @@ from eth_utils.crypto import keccak
 
 from aggregator.fixed import format_decimal
 from aggregator.model.anchors import Trust
-from aggregator.model.errors import CounterfoilError
+from aggregator.model.errors import CounterfoilError, ProofRefusedError
 from aggregator.model.policy import Level
 from aggregator.service.venue import VenueRules, check_bundle
 from circuits import formats
@@ -123,6 +123,14 @@ def test_the_page_and_the_service_agree_on_every_rule(tmp_path: Path) -> None:
 
 ALTERATIONS: list[Callable[[dict[str, Any]], object]] = [
     lambda b: b["statement"].update(amountUsd="100001"),
+    lambda b: b["statement"].update(amountUsd="00100000"),
+    lambda b: b["statement"].update(amountUsd="100000.000000"),
+    lambda b: b["statement"].update(amountUsd="1208925819614729174.706176", level="MM"),
+    lambda b: b["statement"].update(level="MM"),
+    lambda b: b["statement"].update(level="XM"),
+    lambda b: b["statement"].update(level=1),
+    lambda b: b["statement"].update(amountUsd=100000),
+    lambda b: b["statement"].update(amountUsd=""),
     lambda b: b["public"].update(accountId=str(int(b["public"]["accountId"]) + 1)),
     lambda b: b["public"].update(accountId=str(int(b["public"]["accountId"]) + MODULUS)),
     lambda b: b["public"].update(commitment="0" + b["public"]["commitment"]),
@@ -165,9 +173,13 @@ def test_the_page_and_the_service_refuse_the_same_alterations(tmp_path: Path) ->
     for number, (text, answer) in enumerate(zip(texts, answers, strict=True)):
         try:
             expected = {c.name: c.passed for c in check_bundle(parse_bundle(text), own, NOW)}
+        except ProofRefusedError:
+            expected = {"parsed": False}
+            assert "refused" in answer, (number, answer)
         except CounterfoilError:
             expected = {"parsed": False}
         seen = dict(outcome(answer["checks"])) if "checks" in answer else {"parsed": False}
+        assert "refused" not in answer or expected == {"parsed": False}, (number, answer)
         refused += not all(expected.values())
         if "parsed" in expected or "parsed" in seen:
             # One of the two reads the points already when it parses; refused it is either way.
