@@ -44,12 +44,11 @@ def render_statement(console: Console, bundle: Bundle, now: int, *, kind_known: 
     console.print(f"  expires   {tables.moment(bundle.context.expiry)} ({left} s left)")
     console.print(f"  attested  by {', '.join(a.attestor for a in bundle.attestations) or 'nobody'}")
     named = f"{bundle.circuit}, {bundle.key_kind.value}"
-    if bundle.key_kind is KeyKind.DEV:
-        console.print(f"  key       {named}  a dev key: whoever made it could forge proofs")
-    elif kind_known:
-        console.print(f"  key       {named}")
+    dev = "  a dev key: whoever made it could forge proofs" if bundle.key_kind is KeyKind.DEV else ""
+    if kind_known:
+        console.print(f"  key       {named}{dev}")
     else:
-        console.print(f"  key       called {named} by the bundle, not checked")
+        console.print(f"  key       called {named} by the bundle, not checked{dev}")
 
 
 @proof.command()
@@ -308,7 +307,8 @@ def export_key(settings: Settings, circuit: str, proving_key: Path | None, out: 
     from circuits.keys import kind_of, verification_key_id
 
     with settings.step("Opening the key") as tell:
-        opened = open_or_make(ready(circuit), proving_key, tell)
+        compiled = ready(circuit)
+        opened = open_or_make(compiled, proving_key, tell)
     key = opened.verification_key
     document = encode_verification_key(key)
     if out is not None:
@@ -316,13 +316,15 @@ def export_key(settings: Settings, circuit: str, proving_key: Path | None, out: 
 
     def render(console: Console) -> None:
         console.print(f"{circuit}, {kind_of(opened).value} key")
-        console.print(f"  id  {verification_key_id(key)}")
+        console.print(f"  id              {verification_key_id(key)}")
+        console.print(f"  circuit digest  {compiled.digest}")
         if out is not None:
             console.print(f"Wrote {out}.")
 
     settings.show(
         {
             "circuit": circuit,
+            "circuitDigest": compiled.digest,
             "kind": kind_of(opened).value,
             "id": verification_key_id(key),
             "verificationKey": document,

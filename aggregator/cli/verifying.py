@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aggregator.model.errors import InputError, ProofRefusedError
-from aggregator.service.venue import require_kind
+from aggregator.service.venue import AcceptedKey, require_named
 from aggregator.service.venue_file import read_verification_key
 from circuits.artifacts import ready
 from circuits.bundle import Bundle
 from circuits.formats.snarkjs import encode_verification_key
 from circuits.groth16 import open_key
-from circuits.keys import KeyKind, ceremony_key_path, dev_key_path, kind_of, verification_key_id
+from circuits.keys import KeyKind, ceremony_key_path, dev_key_path, verification_key_id
 from circuits.solvency import SIZES
 
 if TYPE_CHECKING:
@@ -24,9 +24,10 @@ def accepted_key(bundle: Bundle, path: Path | None) -> tuple[bytes, KeyKind | No
     """The verification key to check a bundle with, and how it was made as far as this machine knows.
 
     It is the file's, of which nothing more is known (None), else that of this machine's ceremony or dev key.
-    Raises InputError when there is neither, ProofRefusedError when the bundle names another key or kind.
+    Raises InputError when there is neither, ProofRefusedError when the bundle names another key, or calls the key or
+    its circuit something else than they are.
     """
-    kind = None
+    own = None
     if path is not None:
         key = read_verification_key(path)
     else:
@@ -42,16 +43,17 @@ def accepted_key(bundle: Bundle, path: Path | None) -> tuple[bytes, KeyKind | No
             raise InputError(
                 f"this machine has no key of {bundle.circuit}; give the one to trust with --verification-key"
             )
-        opened = open_key(found, circuit.native)
-        key, kind = opened.verification_key, kind_of(opened)
+        own = AcceptedKey.own(circuit, open_key(found, circuit.native))
+        key = own.key
     if verification_key_id(key) != bundle.verification_key_id:
         raise ProofRefusedError(
             f"the proof is made with the key {bundle.verification_key_id}, and the trusted one is "
             f"{verification_key_id(key)}; ask for a proof with that key, or trust the other"
         )
-    if kind is not None:
-        require_kind(bundle, kind)
-    return key, kind
+    if own is None:
+        return key, None
+    require_named(bundle, own)
+    return key, own.kind
 
 
 def verify_with(verifier: str, key: bytes, bundle: Bundle) -> None:

@@ -136,12 +136,13 @@ def _keys(fields: JsonObject, folder: Path) -> dict[str, AcceptedKey]:
     keys: dict[str, AcceptedKey] = {}
     for n, item in enumerate(fields.list("verification_keys")):
         where = f"{fields.where}.verification_keys[{n}]"
-        entry = JsonObject(item, where, ("file", "kind"), error=ConfigError)
+        entry = JsonObject(item, where, ("file", "kind", "circuit", "circuit_digest"), error=ConfigError)
         kind = entry.text("kind")
         if kind not in set(KeyKind):
             entry.fail("kind", f"is {kind!r}; use one of {', '.join(KeyKind)}")
         key = read_verification_key(folder / entry.text("file", max_length=1000))
-        keys[verification_key_id(key)] = AcceptedKey(key, KeyKind(kind))
+        circuit, digest = entry.text("circuit"), entry.hex("circuit_digest", 32)
+        keys[verification_key_id(key)] = AcceptedKey(key, KeyKind(kind), circuit, digest)
     return keys
 
 

@@ -411,7 +411,7 @@ def rules_of(
         threshold=world.config.threshold,
         coverages=(coverage,),
         policies={priced.root: header},
-        verification_keys={verification_key_id(key): AcceptedKey(key, kind_of(tools.key))},
+        verification_keys={verification_key_id(key): AcceptedKey.own(tools.circuit, tools.key)},
         max_age_s=MAX_AGE_S,
         chains=tuple(chain.net.caip2 for chain in world.chains),
         accept_dev_keys=True,

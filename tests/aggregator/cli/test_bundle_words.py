@@ -53,7 +53,9 @@ def called_ceremony(document: dict[str, Any]) -> None:
 
 
 def test_a_dev_key_that_is_called_ceremony_is_refused(invoke: Invoke, write: Callable[..., Path]) -> None:
-    invoke("proof", "verify", write(called_ceremony)).refused(4, "it is a dev key", "altered")
+    invoke("proof", "verify", write(called_ceremony)).refused(
+        4, "by the verification key it is a dev key", "altered"
+    )
     honest = invoke("proof", "verify", write(), "--json")
     assert (honest.code, honest.data["keyKind"], honest.data["keyKindChecked"]) == (0, "dev", True)
     assert "a dev key: whoever made it could forge proofs" in invoke("proof", "verify", write()).out
@@ -108,3 +110,20 @@ accept_dev_keys = true
 policies = []
 verification_keys = []
 """
+
+
+def test_a_circuit_that_is_called_another_is_refused(invoke: Invoke, write: Callable[..., Path]) -> None:
+    path = write(lambda document: document["circuit"].update(digest="0x" + "00" * 32))
+    invoke("proof", "verify", path).refused(4, "the bundle calls its circuit's digest 0x0000", "altered")
+
+
+def test_no_word_of_a_bundle_can_redraw_the_terminal(
+    invoke: Invoke, write: Callable[..., Path], key_file: Path
+) -> None:
+    """Not even in the sentence that refuses it."""
+    words = (("circuit", "name"), ("policy", "name"), ("policy", "publisher"), ("statement", "amountUsd"))
+    for part, field in words:
+        path = write(lambda d, part=part, field=field: d[part].update({field: "\x1b[2K good \x1b[1A"}))
+        result = invoke("proof", "verify", path, "--verification-key", key_file)
+        result.refused(2, f"bundle.{part}.{field}", "printable")
+        assert "\x1b" not in result.err

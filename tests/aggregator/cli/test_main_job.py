@@ -15,6 +15,7 @@ import pytest
 from aggregator.cli.main import run
 from aggregator.cli.verifying import deploy_verifier
 from aggregator.service.submission import circuit_id
+from circuits.artifacts import ready
 from circuits.formats.snarkjs import parse_verification_key
 from circuits.keys import verification_key_id
 from tests.aggregator.cli.conftest import Outcome
@@ -95,6 +96,7 @@ class Desk:
         }
         lines = [f"{key} = {json.dumps(value)}" for key, value in values.items()]
         lines += ["[[verification_keys]]", 'file = "verification_key.json"', 'kind = "dev"']
+        lines += ['circuit = "solvency-16"', f'circuit_digest = "{ready("solvency-16").digest}"']
         path = self.files / f"{name}.toml"
         path.write_text("\n".join(lines) + "\n")
         return path

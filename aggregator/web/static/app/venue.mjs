@@ -50,7 +50,7 @@ const rulesOf = (bundle) => {
     acceptDevKeys: venue.acceptDevKeys,
     policies: venue.policies,
   });
-  return { ...base, verificationKey: key, ...(ownKey === null && given ? { keyKind: given.kind } : {}) };
+  return { ...base, verificationKey: key, ...(ownKey === null && given ? { keyKind: given.kind, circuit: given.circuit, circuitDigest: given.circuitDigest } : {}) };
 };
 
 const drawChecks = (here, service) => {

@@ -262,10 +262,12 @@ const CONDITIONS = [
     if (amountUsd !== undefined && amount < parseUsd(amountUsd, "the amount asked for")) refuse(`the proof is good for ${formatUsd(amount)} USD, not the ${amountUsd} asked for`);
     return `${formatUsd(amount)} USD at ${level}`;
   }],
-  ["key", async ({ circuit }, { verificationKey, keyKind, acceptDevKeys = false }) => {
+  ["key", async ({ circuit }, { verificationKey, keyKind, circuit: ofCircuit, circuitDigest, acceptDevKeys = false }) => {
     const id = await verificationKeyId(verificationKey);
     if (id !== circuit.verificationKey) refuse(`the bundle is made with the key ${circuit.verificationKey}, and the one given is ${id}`);
-    if (keyKind !== undefined && keyKind !== circuit.key) refuse(`the bundle calls its key ${circuit.key}, but it is a ${keyKind} key; it has been altered`);
+    for (const [what, called, known] of [["circuit", circuit.name, ofCircuit], ["circuit's digest", circuit.digest, circuitDigest], ["key", circuit.key, keyKind]]) {
+      if (known !== undefined && known !== called) refuse(`the bundle calls its ${what} ${called}, but by the verification key it is ${known}; it has been altered`);
+    }
     if (circuit.key === "dev" && !acceptDevKeys) refuse("the proof is made with a dev key, whose maker could forge proofs");
     return `${circuit.name}, ${circuit.key} key`;
   }],
@@ -275,7 +277,7 @@ const CONDITIONS = [
   }],
 ];
 
-const NEEDED = ["venue", "chainId", "registry", "maxAgeS", "policies", "attestors", "threshold", "coverages", "keyKind"];
+const NEEDED = ["venue", "chainId", "registry", "maxAgeS", "policies", "attestors", "threshold", "coverages", "circuit", "circuitDigest", "keyKind"];
 
 /**
  * What of a venue's rules is missing, so that passing every condition is no verdict yet: whoever made the bundle chose
@@ -291,7 +293,7 @@ export const uncompared = (rules) => [
  *
  * rules: verificationKey (verification_key.json, required) and whatever of these the venue has: venue, chainId,
  * registry, maxAgeS, chains, leastTrust, policies [{root, name, ..}], attestors, threshold, coverages, amountUsd,
- * level, keyKind, acceptDevKeys. What is left out is shown and not compared. `now` is Unix seconds.
+ * level, circuit, circuitDigest, keyKind, acceptDevKeys. What is left out is shown and not compared. `now` is Unix seconds.
  */
 export const checkBundle = async (bundle, rules, now) => {
   const checks = [];
