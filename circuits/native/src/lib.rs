@@ -28,6 +28,7 @@ mod lane_packed;
 mod lane_points;
 #[cfg(target_arch = "x86_64")]
 mod lanes;
+pub mod mapped;
 pub mod matrix;
 pub mod msm;
 pub mod phase2;
