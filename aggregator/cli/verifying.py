@@ -12,8 +12,7 @@ from aggregator.service.venue_file import read_verification_key
 from circuits.artifacts import ready
 from circuits.bundle import Bundle
 from circuits.formats.snarkjs import encode_verification_key
-from circuits.groth16 import open_key
-from circuits.keys import KeyKind, ceremony_key_path, dev_key_path, verification_key_id
+from circuits.keys import KeyKind, ceremony_key_path, dev_key_path, open_own_key, verification_key_id
 from circuits.solvency import SIZES
 
 if TYPE_CHECKING:
@@ -43,7 +42,7 @@ def accepted_key(bundle: Bundle, path: Path | None) -> tuple[bytes, KeyKind | No
             raise InputError(
                 f"this machine has no key of {bundle.circuit}; give the one to trust with --verification-key"
             )
-        own = AcceptedKey.own(circuit, open_key(found, circuit.native))
+        own = AcceptedKey.own(circuit, open_own_key(found, circuit))
         key = own.key
     if verification_key_id(key) != bundle.verification_key_id:
         raise ProofRefusedError(
@@ -81,13 +80,13 @@ async def _verify_on_a_local_chain(key: bytes, bundle: Bundle) -> None:
         await verify_on_chain(net, address, bundle)
 
 
-async def deploy_verifier(net: Devnet, key: bytes) -> str:
-    """Deploy the Groth16 verifier contract of a verification key; returns its address."""
+async def deploy_verifier(net: Devnet, key: bytes, kind: KeyKind = KeyKind.DEV) -> str:
+    """Deploy the Groth16 verifier contract of a verification key to a local chain; returns its address."""
     from chains.contracts.calldata import verifying_key_words
     from chains.contracts.coding import creation_code
 
     words = verifying_key_words(encode_verification_key(key))
-    return await net.deploy_code(creation_code("Groth16Verifier", words, True))
+    return await net.deploy_code(creation_code("Groth16Verifier", words, kind is KeyKind.DEV))
 
 
 async def verify_on_chain(net: Devnet, verifier: str, bundle: Bundle) -> None:

@@ -33,8 +33,7 @@ from aggregator.store.listing import StoredBundle
 from chains.oracles import read_market
 from circuits.artifacts import ready
 from circuits.bundle import parse_bundle
-from circuits.groth16 import open_key
-from circuits.keys import ceremony_key_path, dev_key_path
+from circuits.keys import ceremony_key_path, dev_key_path, open_own_key
 from circuits.solvency import SIZES
 
 log: Final = logging.getLogger("counterfoil.background")
@@ -232,5 +231,5 @@ def _own_keys() -> list[AcceptedKey]:
     for name in SIZES:
         circuit = ready(name)
         paths = (dev_key_path(circuit), ceremony_key_path(circuit))
-        found += [AcceptedKey.own(circuit, open_key(path, circuit.native)) for path in paths if path.exists()]
+        found += [AcceptedKey.own(circuit, open_own_key(path, circuit)) for path in paths if path.exists()]
     return found
