@@ -239,7 +239,7 @@ async def prepare_proving(
     key = proving_key(circuit, None, stage.progress)
     stage.progress("deploying the verifier and the registry")
     net = world.home_chain.net
-    verifier = await deploy_verifier(net, key.verification_key)
+    verifier = await deploy_verifier(net, key.verification_key, kind_of(key))
     attestors = sorted((a.address for a in attestor_accounts(world)), key=lambda a: int(a, 16))
     owner = net.accounts[0].address
     threshold = world.config.threshold
