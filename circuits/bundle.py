@@ -12,7 +12,7 @@ from typing import Final
 
 from aggregator.fixed import format_decimal
 from aggregator.model.anchors import BlockAnchor, anchors_hash, anchors_json, parse_anchors
-from aggregator.model.errors import ProofRefusedError
+from aggregator.model.errors import FormatError, ProofRefusedError
 from aggregator.model.policy import Level, Policy
 from aggregator.model.strictjson import JsonObject, canonical_json, load_json
 from aggregator.model.units import TOTAL_BOUND
@@ -168,7 +168,7 @@ def parse_bundle(data: bytes | str) -> Bundle:
         key_kind=KeyKind(kind),
         verification_key_id=circuit.hex("verificationKey", 32),
         public=_parse_public(fields),
-        proof=parse_proof(fields.value["proof"]),
+        proof=_parse_proof(fields),
         context=_parse_context(fields),
         policy=_parse_policy(fields),
         anchors=parse_anchors(fields.value["anchors"], "bundle.anchors"),
@@ -191,6 +191,13 @@ def _parse_public(fields: JsonObject) -> tuple[int, ...]:
     if values[3] >> LEVEL_SHIFT > 1:
         public.fail("requirementAndLevel", "is above 2^81; it is amount + 2^80 x level")
     return values
+
+
+def _parse_proof(fields: JsonObject) -> bytes:
+    try:
+        return parse_proof(fields.value["proof"], f"{fields.where}.proof")
+    except FormatError as error:
+        raise FormatError(f"{error}; ask the holder for the bundle again") from error
 
 
 def _parse_context(fields: JsonObject) -> Context:

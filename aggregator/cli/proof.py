@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from aggregator.cli import tables
-from aggregator.cli.documents import read_document, read_policy, write_document
+from aggregator.cli.bundle_views import render_statement
+from aggregator.cli.documents import read_bundle, read_policy, write_document
 from aggregator.cli.framework import Settings, pass_settings, settings_options
 from aggregator.model.errors import ExpiredError
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-    from circuits.bundle import Bundle
 
 DEFAULT_LIFETIME_S: Final = 900
 VERIFIERS: Final = ("native", "py-ecc", "solidity")
@@ -26,29 +25,6 @@ VERIFIERS: Final = ("native", "py-ecc", "solidity")
 @click.group()
 def proof() -> None:
     """Make and verify proofs of excess."""
-
-
-def render_statement(console: Console, bundle: Bundle, now: int, *, kind_known: bool = True) -> None:
-    """What a bundle says, in words. Without `kind_known` nobody compared what it calls its key."""
-    from circuits.keys import KeyKind
-
-    left = bundle.context.expiry - now
-    console.print(
-        f"Account {tables.short(f'0x{bundle.account_id:064x}')} has an excess of at least "
-        f"{tables.usd_down(bundle.amount_e6, 6)} USD at {bundle.level.name}"
-    )
-    console.print(f"  policy    {bundle.policy.name}, epoch {bundle.policy.epoch}")
-    console.print(f"  for       venue {bundle.context.venue}")
-    console.print(f"  registry  {bundle.context.registry} on eip155:{bundle.context.chain_id}")
-    console.print(f"  cut       {tables.moment(bundle.context.cut_time)} on {len(bundle.anchors)} chains")
-    console.print(f"  expires   {tables.moment(bundle.context.expiry)} ({left} s left)")
-    console.print(f"  attested  by {', '.join(a.attestor for a in bundle.attestations) or 'nobody'}")
-    named = f"{bundle.circuit}, {bundle.key_kind.value}"
-    dev = "  a dev key: whoever made it could forge proofs" if bundle.key_kind is KeyKind.DEV else ""
-    if kind_known:
-        console.print(f"  key       {named}{dev}")
-    else:
-        console.print(f"  key       called {named} by the bundle, not checked{dev}")
 
 
 @proof.command()
@@ -168,17 +144,16 @@ def _make_one(
 ) -> None:
     """One proof, as `make` without --batch."""
     from aggregator.model.policy import Level
-    from aggregator.service.attestation_files import parse_attestation
+    from aggregator.service.attestation_files import read_attestation
     from aggregator.service.linking import parse_address, parse_caip10
     from aggregator.service.proving import Audience, make_proof
     from aggregator.service.venue_file import parse_usd
-    from aggregator.store import read_whole
     from circuits.bundle import bundle_json, encode_bundle
 
     chain_id, registry_address = parse_caip10(registry)
     audience = Audience(parse_address(venue), chain_id, registry_address)
     amount_e6 = parse_usd(amount)
-    attestations = [parse_attestation(read_whole(path, "the attestation")) for path in attestation_files]
+    attestations = [read_attestation(path) for path in attestation_files]
     priced = read_policy(settings, policy)
     now = int(time.time())
     with settings.home.store() as store:
@@ -197,6 +172,7 @@ def _make_one(
                 now=now,
                 key=proving_key,
                 tell=tell,
+                making=tell.share,
             )
         document = encode_bundle(bundle)
         if out is not None:
@@ -245,9 +221,9 @@ def verify(
     from aggregator.cli.verifying import accepted_key, verify_with
     from aggregator.model.errors import WrongAudienceError
     from aggregator.service.linking import parse_address
-    from circuits.bundle import bundle_json, parse_bundle
+    from circuits.bundle import bundle_json
 
-    bundle = parse_bundle(read_document(settings, "bundle", document))
+    bundle = read_bundle(settings, document)
     now = int(time.time())
     if venue is not None and bundle.context.venue != parse_address(venue):
         raise WrongAudienceError(
@@ -277,6 +253,7 @@ def verify(
             "statement": bundle_json(bundle)["statement"],
             "keyKind": bundle.key_kind.value,
             "keyKindChecked": kind is not None,
+            "verificationKey": bundle.verification_key_id,
         },
         render,
     )
@@ -308,7 +285,7 @@ def export_key(settings: Settings, circuit: str, proving_key: Path | None, out: 
 
     with settings.step("Opening the key") as tell:
         compiled = ready(circuit)
-        opened = open_or_make(compiled, proving_key, tell)
+        opened = open_or_make(compiled, proving_key, tell, tell.share)
     key = opened.verification_key
     document = encode_verification_key(key)
     if out is not None:

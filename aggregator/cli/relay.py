@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
 import click
 
-from aggregator.cli.documents import read_document
+from aggregator.cli.bundle_views import render_key
+from aggregator.cli.documents import read_bundle
 from aggregator.cli.framework import Settings, pass_settings, settings_options
 from aggregator.cli.signing import Sending, journal_option, sending_options
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 @click.group()
@@ -31,16 +36,21 @@ def submit(settings: Settings, document: str, sending: Sending) -> None:
     from aggregator.model.errors import ExpiredError
     from aggregator.service.submission import submission_of
     from chains.relayer import submission_call
-    from circuits.bundle import parse_bundle
 
-    bundle = parse_bundle(read_document(settings, "bundle", document))
+    bundle = read_bundle(settings, document)
     context = bundle.context
     now = int(time.time())
     if context.expiry < now:
         raise ExpiredError(f"the proof expired {now - context.expiry} s ago; make a fresh one")
     call = submission_call(submission_of(bundle), context.chain_id, context.registry)
     outcome = send(settings, sending, context.chain_id, call)
-    settings.show(outcome_json(outcome), lambda console: render_outcome(console, outcome))
+
+    def render(console: Console) -> None:
+        render_outcome(console, outcome)
+        render_key(console, bundle, known=False)
+
+    data = {"keyKind": bundle.key_kind.value, "verificationKey": bundle.verification_key_id}
+    settings.show(outcome_json(outcome) | data, render)
 
 
 @relay.command()

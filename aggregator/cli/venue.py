@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from aggregator.cli import tables
-from aggregator.cli.documents import read_document
+from aggregator.cli.documents import read_bundle
 from aggregator.cli.framework import Settings, pass_settings, settings_options
 from aggregator.cli.networks import chosen_networks, network_of, networks_option
 from aggregator.cli.signing import Sending, sending_options
@@ -121,10 +121,9 @@ def check(
     """
     from aggregator.service.venue import check_bundle
     from aggregator.service.venue_file import load_venue
-    from circuits.bundle import parse_bundle
 
     rules = load_venue(venue_file)
-    bundle = parse_bundle(read_document(settings, "bundle", document))
+    bundle = read_bundle(settings, document)
     checks = check_bundle(bundle, rules, int(time.time()))
     failed = next((c.error for c in checks if c.error is not None), None)
     standing = None
@@ -145,6 +144,7 @@ def check(
     data: dict[str, object] = {
         "good": failed is None,
         "accountId": f"0x{bundle.account_id:064x}",
+        "keyKind": bundle.key_kind.value,
         "checks": _checks_json(checks),
     }
     if standing is not None:
@@ -174,11 +174,10 @@ def pledge(
     from aggregator.service.venue import check_bundle, require
     from aggregator.service.venue_file import load_venue, parse_usd
     from chains.contracts.registry import pledge_call
-    from circuits.bundle import parse_bundle
 
     rules = load_venue(venue_file)
     amount_e6 = parse_usd(amount)
-    bundle = parse_bundle(read_document(settings, "bundle", document))
+    bundle = read_bundle(settings, document)
     require(check_bundle(bundle, rules, int(time.time())))
     name = f"pledge:eip155:{rules.chain_id}:{rules.registry}:{bundle.public[4]:x}:{amount_e6}:{reference}"
     data = pledge_call(bundle.account_id, amount_e6)

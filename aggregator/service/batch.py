@@ -9,7 +9,7 @@ from typing import Final
 
 from aggregator.model.errors import CounterfoilError
 from aggregator.model.policy import Policy
-from aggregator.service.attestation_files import parse_attestation
+from aggregator.service.attestation_files import read_attestation
 from aggregator.service.batch_file import BatchEntry
 from aggregator.service.pipeline import pipeline
 from aggregator.service.proving import (
@@ -99,7 +99,7 @@ class Batch:
     def _state(self, entry: BatchEntry) -> Statement:
         now = self.now()
         held = self.find(entry)
-        attestations = [parse_attestation(read_whole(path, "the attestation")) for path in entry.attestations]
+        attestations = [read_attestation(path) for path in entry.attestations]
         request = Request(
             held.stored,
             held.account,

@@ -15,7 +15,7 @@ from aggregator.model.strictjson import JsonObject, load_json
 from aggregator.model.units import TOTAL_BOUND, USD_SCALE
 from aggregator.policy import parse_policy
 from aggregator.service.venue import AcceptedKey, VenueRules
-from aggregator.store import read_whole
+from aggregator.store import naming, read_whole
 from circuits.bundle import PolicyHeader
 from circuits.formats.snarkjs import parse_verification_key
 from circuits.keys import KeyKind, verification_key_id
@@ -125,7 +125,9 @@ def _policies(fields: JsonObject, folder: Path) -> dict[int, PolicyHeader]:
     """Each policy document is checked against W1-W7 here: its root is only worth what its numbers are."""
     headers: dict[int, PolicyHeader] = {}
     for name in fields.texts("policies"):
-        policy = parse_policy(read_whole(folder / name, "the policy"))
+        data = read_whole(folder / name, "the policy")
+        with naming(folder / name):
+            policy = parse_policy(data)
         headers[build_tree(policy).root] = PolicyHeader(
             policy.name, policy.publisher, policy.epoch, policy.as_of, policy.expires
         )
@@ -148,7 +150,6 @@ def _keys(fields: JsonObject, folder: Path) -> dict[str, AcceptedKey]:
 
 def read_verification_key(path: Path) -> bytes:
     """A verification key in iden3's JSON, as bytes; raises InputError or FormatError naming the file."""
-    try:
-        return parse_verification_key(load_json(read_whole(path, "the verification key")))
-    except FormatError as error:
-        raise FormatError(f"{path}: {error}") from error
+    data = read_whole(path, "the verification key")
+    with naming(path):
+        return parse_verification_key(load_json(data))

@@ -10,6 +10,10 @@ from typing import Any
 
 import pytest
 
+import aggregator.web
+from aggregator.cli import relaying
+from aggregator.service.http.operations import document_bytes
+from chains.relayer import Outcome, State
 from circuits.artifacts import ready
 from circuits.bundle import encode_bundle
 from circuits.formats.snarkjs import encode_verification_key
@@ -89,7 +93,8 @@ def test_an_altered_bundle_is_not_malformed(
         ("venue", "pledge", "--venue", venue, "--amount", "1", "--signer", "env:NO_KEY"),
         ("relay", "submit", "--signer", "env:NO_KEY"),
     ):
-        invoke(*command, write(says_more)).refused(4, "has been altered", "ask the holder for a new one")
+        path = write(says_more)
+        invoke(*command, path).refused(4, str(path), "has been altered", "ask the holder for a new one")
         problem = invoke(*command, write(says_more), "--json")
         assert (problem.code, problem.data["type"]) == (4, "urn:counterfoil:problem:proof-refused")
 
@@ -127,3 +132,77 @@ def test_no_word_of_a_bundle_can_redraw_the_terminal(
         result = invoke("proof", "verify", path, "--verification-key", key_file)
         result.refused(2, f"bundle.{part}.{field}", "printable")
         assert "\x1b" not in result.err
+
+
+def test_every_screen_that_shows_a_bundle_shows_that_its_key_is_dev(
+    invoke: Invoke,
+    write: Callable[..., Path],
+    key_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As a table and as JSON. What asks a chain, `registry show` too, is in test_main_job; the rest is below."""
+    monkeypatch.setattr(relaying, "send", lambda *_: Outcome("k", State.PLANNED))
+    path, venue = write(), tmp_path / "venue.toml"
+    entry = f'''
+[[verification_keys]]
+file = "verification_key.json"
+kind = "dev"
+circuit = "{bundle().circuit}"
+circuit_digest = "{bundle().circuit_digest}"
+'''
+    venue.write_text(VENUE.replace("verification_keys = []", entry))
+    screens: dict[tuple[object, ...], str] = {
+        ("proof", "verify", path): "solvency-16, dev  a dev key: whoever made it could forge proofs",
+        ("proof", "verify", path, "--verification-key", key_file): "called solvency-16, dev by the bundle",
+        ("venue", "check", path, "--venue", venue, "--offline"): "solvency-16, dev key",
+        ("relay", "submit", path, "--signer", "env:NO_KEY"): "called solvency-16, dev by the bundle",
+    }
+    for command, words in screens.items():
+        assert words in invoke(*command).out, command
+        assert invoke(*command, "--json").data["keyKind"] == "dev", command
+
+
+def test_every_answer_of_the_service_that_shows_a_bundle_has_the_kind_of_its_key() -> None:
+    """By the document of the API: whatever lists a bundle's amount and venue also says `keyKind`."""
+    schemas = json.loads(document_bytes())["components"]["schemas"]
+    shown = [name for name, schema in schemas.items() if shows_a_bundle(schema.get("properties", {}))]
+    assert shown == ["BundleEntry"]
+    statement = schemas["Verdict"]["properties"]["statement"]
+    for schema in (schemas["BundleEntry"], statement):
+        assert "keyKind" in schema["required"]
+    assert "kind" in schemas["VerificationKey"]["required"]
+
+
+def shows_a_bundle(properties: dict[str, Any]) -> bool:
+    return {"amountUsd", "level", "expiry", "venue"} <= properties.keys()
+
+
+def test_the_dashboard_says_it_too() -> None:
+    """In its table of bundles, when one was made, and on the venue's page."""
+    pages = Path(aggregator.web.__file__).parent / "static" / "app"
+    proofs = (pages / "proofs.mjs").read_text()
+    assert "keyTag(b.keyKind)" in proofs
+    assert "made.keyKind" in proofs
+    assert "bundle.circuit.key" in (pages / "venue.mjs").read_text()
+
+
+def test_what_is_wrong_in_a_file_names_the_file(
+    invoke: Invoke, write: Callable[..., Path], tmp_path: Path
+) -> None:
+    """And the place in it: a bundle holds its proof, there is no proof.json."""
+    path = write(lambda d: d["proof"]["pi_a"].__setitem__(0, 1))
+    place = "bundle.proof: pi_a[0] is not a decimal string"
+    invoke("proof", "verify", path).refused(2, str(path), place, "ask the holder for the bundle again")
+    bad = tmp_path / "bad.json"
+    bad.write_text("{}")
+    asked = ("--policy", bad, "--amount", "1", "--venue", "0x" + "01" * 20)
+    asked += ("--registry", "eip155:1:0x" + "02" * 20)
+    for content in ("{}", "{"):
+        bad.write_text(content)
+        invoke("proof", "make", "main", *asked, "--attestation", bad).refused(2, str(bad))
+        invoke("proof", "verify", bad).refused(2, str(bad))
+        folder = tmp_path / "ceremony"
+        folder.mkdir(exist_ok=True)
+        (folder / "ceremony.json").write_text(content)
+        invoke("ceremony", "receive", bad, "--dir", folder).refused(2, "ceremony.json")

@@ -15,6 +15,7 @@ import pytest
 from aggregator.cli.main import run
 from aggregator.cli.verifying import deploy_verifier
 from aggregator.service.submission import circuit_id
+from chains.contracts.calldata import verifying_key_digest, verifying_key_words
 from circuits.artifacts import ready
 from circuits.formats.snarkjs import parse_verification_key
 from circuits.keys import verification_key_id
@@ -219,11 +220,14 @@ def test_the_main_job_by_its_commands(attested: Desk) -> None:
         *("proof", "verify", files / "bundle.json", "--verification-key", files / "verification_key.json")
     )
     assert by_key["verified"] is True
+    assert (by_key["keyKind"], by_key["keyKindChecked"]) == ("dev", False)
 
     venue = desk.venue_file()
     key = desk.local.key_file("venue", desk.local.world.accounts[4].key)
     signing = ("--signer", f"file:{key}", "--confirmations", 1)
-    assert desk.data("relay", "submit", "main", *signing)["sent"] is False
+    planned = desk.data("relay", "submit", "main", *signing)
+    assert (planned["sent"], planned["keyKind"]) == (False, "dev")
+    assert "could forge proofs" in desk("relay", "submit", "main", *signing).out
     desk("venue", "pledge", "main", "--venue", venue, "--amount", "60000", *signing, "--yes").refused(
         6, "no proof"
     )
@@ -255,7 +259,13 @@ def test_the_main_job_by_its_commands(attested: Desk) -> None:
     assert 'state="final"} 3' in desk("relay", "metrics").out
     seen = desk.data("registry", "show", desk.caip10)
     assert (seen["production"], seen["threshold"], seen["paused"]) == (False, 1, False)
-    assert "was not checked" in desk("registry", "show", desk.caip10).out
+    (verifier,) = seen["verifiers"]
+    assert (verifier["dev"], verifier["circuitId"]) == (True, by_key["verificationKey"])
+    vk = json.loads((files / "verification_key.json").read_text())
+    assert verifier["keyDigest"] == "0x" + verifying_key_digest(verifying_key_words(vk)).hex()
+    shown = desk("registry", "show", desk.caip10).out
+    assert "was not checked" in shown
+    assert "dev key: whoever made it could forge proofs" in shown
     lock = ("--timelock", other, "--proposer", other)
     desk("registry", "show", desk.caip10, *lock).refused(3, "finish the handover")
     desk("registry", "show", desk.caip10, *lock[:2]).refused(2, "--proposer")
