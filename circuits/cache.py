@@ -19,6 +19,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from aggregator.model.nesting import require_shallow
 from circuits.field import ELEMENT_BYTES, decode, encode
 from circuits.r1cs import CompiledCircuit, Matrix
 
@@ -124,7 +125,9 @@ def _encode(circuit: CompiledCircuit, digest: str) -> bytes:
 
 def _decode(body: memoryview) -> tuple[CompiledCircuit, str]:
     size = int.from_bytes(body[:4], "little")
-    header: dict[str, Any] = json.loads(bytes(body[4 : 4 + size]))
+    text = bytes(body[4 : 4 + size])
+    require_shallow(text)
+    header: dict[str, Any] = json.loads(text)
     at = 4 + size
     coefs = decode(bytes(body[at : at + header["coefs"] * ELEMENT_BYTES]))
     at += header["coefs"] * ELEMENT_BYTES

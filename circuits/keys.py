@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from aggregator.model.errors import FormatError, InputError
+from aggregator.model.nesting import require_shallow
 from circuits.artifacts import ReadyCircuit
 from circuits.groth16 import ProvingKey, open_key, setup_dev
 
@@ -45,7 +46,9 @@ def read_record(path: Path, schema: str, key_id: str) -> str | None:
     """The digest of the circuit that a record says the key is of; None when it is no record of this key."""
     try:
         with path.open("rb") as file:
-            record = json.loads(file.read(_MAX_RECORD_BYTES))
+            data = file.read(_MAX_RECORD_BYTES)
+        require_shallow(data)
+        record = json.loads(data)
     except (OSError, ValueError, RecursionError):
         return None
     if not isinstance(record, dict) or (record.get("schema"), record.get("verificationKeyId")) != (
