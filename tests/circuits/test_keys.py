@@ -8,13 +8,20 @@ from pathlib import Path
 import pytest
 
 from aggregator.model.errors import CannotProveError, FormatError
-from aggregator.service import verifiers
+from aggregator.service import background, verifiers
 from chains.contracts import deploy
 from circuits import ceremony
 from circuits.artifacts import ReadyCircuit, to_native
 from circuits.field import encode
 from circuits.groth16 import open_key, prove, setup_dev
-from circuits.keys import dev_key_path, ensure_dev_key, record_verified, verification_key_id
+from circuits.keys import (
+    KeyKind,
+    ceremony_key_path,
+    dev_key_path,
+    ensure_dev_key,
+    record_verified,
+    verification_key_id,
+)
 from circuits.prover import Prepared, prove_prepared
 from circuits.r1cs import Builder
 from circuits.solvency import Size
@@ -113,3 +120,24 @@ def test_the_contract_of_a_key_says_what_the_key_is_here(
     record_verified(circuit, more, "00" * 32, tmp_path)
     verifiers.verifier(more, b"\1" * 32)
     assert placed == [(bytes(32), True), (bytes(32), True), (b"\1" * 32, False)]
+
+
+def test_the_service_offers_the_key_of_a_finished_ceremony_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each under its kind; one whose ceremony nobody verified here is refused as this machine's own."""
+    circuit = square()
+    monkeypatch.setenv("COUNTERFOIL_KEYS", str(tmp_path))
+    monkeypatch.setattr(background, "SIZES", {"square": circuit.size})
+    monkeypatch.setattr(background, "ready", lambda _name: circuit)
+    assert background._own_keys() == []
+    made = ensure_dev_key(circuit, tmp_path)
+    finished = ceremony_key_path(circuit, tmp_path)
+    ceremony.contribute(made.path, finished, "me")
+    with pytest.raises(FormatError, match="nothing says which circuit"):
+        background._own_keys()
+    record_verified(circuit, open_key(finished), "00" * 32, tmp_path)
+    assert [(key.kind, key.circuit_digest) for key in background._own_keys()] == [
+        (KeyKind.DEV, circuit.digest),
+        (KeyKind.CEREMONY, circuit.digest),
+    ]

@@ -10,7 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.fuzz import ceremony_targets, chain_targets, machine_targets, native_targets, python_targets, runner
+from tests.fuzz import (
+    ceremony_targets,
+    chain_targets,
+    machine_targets,
+    native_targets,
+    python_targets,
+    runner,
+)
 from tests.fuzz.mutate import mutate_bytes, mutate_json, mutate_sections, mutate_toml
 from tests.fuzz.planted import PLANTED, planted
 from tests.fuzz.runner import Finding, fuzz

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import time
 from collections.abc import Callable
@@ -9,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 import aggregator.web
 from aggregator.cli import relaying
+from aggregator.cli.framework import Settings
 from aggregator.service.http.operations import document_bytes
 from chains.relayer import Outcome, State
 from circuits.artifacts import ready
@@ -206,3 +209,26 @@ def test_what_is_wrong_in_a_file_names_the_file(
         folder.mkdir(exist_ok=True)
         (folder / "ceremony.json").write_text(content)
         invoke("ceremony", "receive", bad, "--dir", folder).refused(2, "ceremony.json")
+
+
+def test_the_first_dev_key_has_a_bar_on_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    """In place of the line of the step, which comes back after it; and nothing where stderr is no terminal."""
+    for terminal in (True, False):
+        out = io.StringIO()
+        settings = Settings()
+        settings.progress_console = Console(file=out, force_terminal=terminal, width=100)
+        with settings.step("Making the proof") as step:
+            step("opening the key")
+            for share in (0.0, 0.4, 1.0):
+                step.share("Making the dev key, once per machine", share)
+            step("computing the witness")
+        shown = out.getvalue()
+        assert ("Making the dev key, once per machine" in shown and "100 %" in shown) is terminal
+        assert bool(shown) is terminal
+    assert capsys.readouterr().err.count("Making the proof: ") == 2
+
+
+def test_the_venues_page_leads_with_refused() -> None:
+    page = (Path(aggregator.web.__file__).parent / "static" / "app" / "venue.mjs").read_text()
+    assert "error instanceof RefusedError" in page
+    assert '`${refused ? "Refused: " : ""}${name}: ' in page
