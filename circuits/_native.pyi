@@ -92,6 +92,9 @@ def setup_dev(circuit: Circuit, path: _Path, progress: Callable[[float], object]
     0..1; an exception it raises stops the work and comes out here.
     """
 
+class MalformedKeyError(ValueError):
+    """A proving key is malformed, or changed while it was used."""
+
 @final
 class ProvingKey:
     """A Groth16 `.zkey`, memory-mapped. Its structure, verification key and coefficients are checked by `open`."""
@@ -101,11 +104,15 @@ class ProvingKey:
     def prove(self, witness: bytes, check: bool = True) -> bytes:
         """A proof, 256 bytes: A.x A.y B.x.c0 B.x.c1 B.y.c0 B.y.c1 C.x C.y. Two proofs of one witness differ.
 
-        Raises: ValueError when `check` and the proof does not verify: the witness does not satisfy the circuit.
+        Raises: MalformedKeyError when the key is at fault; ValueError when the witness is malformed, or when `check`
+        and the proof does not verify: the witness does not satisfy the circuit, or the key was damaged.
         """
 
     def matches(self, circuit: Circuit) -> bool:
-        """Whether the key's A and B are those of `circuit` (compared at a random point)."""
+        """Whether the key's A and B are those of `circuit` (compared at a random point). C is not in a key's terms.
+
+        So this finds a key that was mixed up, and is no reason to trust one.
+        """
 
     def verifying_key(self) -> bytes:
         """The verification key: alpha (64), beta, gamma, delta (128 each), IC (64 for each of n_public + 1)."""
@@ -188,6 +195,12 @@ def apply_beacon(
 
 def read_transcript(path: _Path) -> tuple[bytes, list[tuple[str, bytes, tuple[int, bytes] | None]]]:
     """The circuit's hash, and name, hash, and a beacon's iterations and value, of each contribution to a `.zkey`."""
+
+def check_transcript(path: _Path) -> None:
+    """Check that a key's contributions follow from each other and prove their secrets, without any beacon's seed.
+
+    Raises: ValueError naming file, section and reason.
+    """
 
 def verify_ceremony(
     key: _Path, first: _Path, seeds: list[bytes], progress: Callable[[float], object] | None = None

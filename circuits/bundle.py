@@ -1,7 +1,7 @@
 """Everything a venue needs in one file: proof, public signals, anchors, attestations and the policy's header.
 
-A bundle is canonical JSON (RFC 8785). What it says twice, once in words and once in a public signal, must agree:
-`parse_bundle` refuses one that contradicts itself.
+A bundle is canonical JSON (RFC 8785). What it says twice, once in words and once in a public signal, must agree to the
+letter: `parse_bundle` refuses one that contradicts itself.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from aggregator.fixed import format_decimal, parse_decimal
+from aggregator.fixed import format_decimal
 from aggregator.model.anchors import BlockAnchor, anchors_hash, anchors_json, parse_anchors
-from aggregator.model.errors import FormatError
+from aggregator.model.errors import FormatError, ProofRefusedError
 from aggregator.model.policy import Level, Policy
 from aggregator.model.strictjson import JsonObject, canonical_json, load_json
 from aggregator.model.units import TOTAL_BOUND
 from circuits.artifacts import ReadyCircuit
-from circuits.assignment import LEVEL_SHIFT, PUBLIC_NAMES, encode_requirement
+from circuits.assignment import LEVEL_SHIFT, PUBLIC_NAMES
 from circuits.context import Context
 from circuits.field import MODULUS
 from circuits.formats.snarkjs import encode_proof, parse_proof
@@ -153,7 +153,8 @@ def encode_bundle(bundle: Bundle) -> bytes:
 def parse_bundle(data: bytes | str) -> Bundle:
     """Untrusted bytes into a bundle whose words agree with its signals. Says nothing about whether the proof holds.
 
-    Raises: FormatError naming the field.
+    Raises: FormatError naming the field that is malformed; ProofRefusedError when the words are not those of the
+    signals, so that somebody altered one of the two.
     """
     fields = JsonObject(load_json(data), "bundle", _FIELDS)
     fields.schema(BUNDLE_SCHEMA)
@@ -167,12 +168,16 @@ def parse_bundle(data: bytes | str) -> Bundle:
         key_kind=KeyKind(kind),
         verification_key_id=circuit.hex("verificationKey", 32),
         public=_parse_public(fields),
-        proof=parse_proof(fields.value["proof"]),
+        proof=_parse_proof(fields),
         context=_parse_context(fields),
         policy=_parse_policy(fields),
         anchors=parse_anchors(fields.value["anchors"], "bundle.anchors"),
         attestations=fields.children("attestations", _parse_attestation),
     )
+    if len(bundle.attestations) > MAX_ATTESTATIONS:
+        fields.fail(
+            "attestations", f"has {len(bundle.attestations)} entries; at most {MAX_ATTESTATIONS} are read"
+        )
     _check_agreement(fields, bundle)
     return bundle
 
@@ -186,6 +191,13 @@ def _parse_public(fields: JsonObject) -> tuple[int, ...]:
     if values[3] >> LEVEL_SHIFT > 1:
         public.fail("requirementAndLevel", "is above 2^81; it is amount + 2^80 x level")
     return values
+
+
+def _parse_proof(fields: JsonObject) -> bytes:
+    try:
+        return parse_proof(fields.value["proof"], f"{fields.where}.proof")
+    except FormatError as error:
+        raise FormatError(f"{error}; ask the holder for the bundle again") from error
 
 
 def _parse_context(fields: JsonObject) -> Context:
@@ -222,29 +234,27 @@ def _parse_attestation(value: object, where: str) -> BundleAttestation:
 
 
 def _check_agreement(fields: JsonObject, bundle: Bundle) -> None:
+    """What the words say has to be what `encode_bundle` writes for the signals, to the letter."""
     statement = fields.child("statement", ("amountUsd", "level"))
-    amount = parse_decimal(statement.text("amountUsd"), USD_DECIMALS)
-    level = statement.text("level")
+    amount, level = statement.text("amountUsd"), statement.text("level")
     if level not in Level.__members__:
         statement.fail("level", f"is {level!r}; use IM or MM")
-    if encode_requirement(amount, Level[level]) != bundle.public[3]:
-        raise FormatError(
-            f"the bundle states {statement.text('amountUsd')} USD at {level}, but its public signal says "
-            f"{format_decimal(bundle.amount_e6, USD_DECIMALS)} at {bundle.level.name}; it has been altered"
+    proven = format_decimal(bundle.amount_e6, USD_DECIMALS)
+    if (amount, level) != (proven, bundle.level.name):
+        raise _altered(
+            f"the bundle states {amount} USD at {level}, but its public signal says {proven} at {bundle.level.name}"
         )
     if anchors_hash(bundle.anchors) != bundle.context.anchors_hash:
-        raise FormatError(
-            "the bundle's anchors do not hash to its context's anchorsHash; it has been altered"
-        )
+        raise _altered("the bundle's anchors do not hash to its context's anchorsHash")
     if bundle.context.signal() != bundle.public[4]:
-        raise FormatError(
-            "the bundle's context (venue, chain, registry, expiry, anchors, cut) is not the one its proof is bound to; "
-            "it has been altered or made for somebody else"
+        raise _altered(
+            "the bundle's context (venue, chain, registry, expiry, anchors, cut) is not the one its proof is bound to",
+            "altered or made for somebody else",
         )
-    if len(bundle.attestations) > MAX_ATTESTATIONS:
-        raise FormatError(
-            f"the bundle has {len(bundle.attestations)} attestations; at most {MAX_ATTESTATIONS} are read"
-        )
+
+
+def _altered(what: str, how: str = "altered") -> ProofRefusedError:
+    return ProofRefusedError(f"{what}; it has been {how}: do not rely on it; ask the holder for a new one")
 
 
 def make_bundle(
@@ -258,7 +268,7 @@ def make_bundle(
 ) -> Bundle:
     """Puts a proof and its surroundings together, checked as a reader would.
 
-    Raises: FormatError when the parts do not belong together.
+    Raises: ProofRefusedError when the parts do not belong together.
     """
     bundle = Bundle(
         circuit=circuit.size.name,

@@ -1,8 +1,8 @@
 """Compiled circuits on disk, so that a process need not compile them again (seconds against a tenth).
 
 A file is found by the digest of every source it follows from, so a changed circuit is never read from an old file, and
-it begins with the SHA-256 of the rest. One that is damaged, cut off or of another form is as good as none. Nothing here
-is trusted by a verifier: a wrong circuit has another digest and fits no key.
+it begins with the SHA-256 of the rest. One that is damaged, cut off or of another form is as good as none. The digest
+of the circuit is computed of what was read, so a file cannot give another circuit under it.
 
     magic (8)  SHA-256 of what follows (32)  length of the JSON (4)  JSON  coefficients (32 each)  uint32 arrays
 """
@@ -19,6 +19,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from aggregator.model.nesting import require_shallow
 from circuits.field import ELEMENT_BYTES, decode, encode
 from circuits.r1cs import CompiledCircuit, Matrix
 
@@ -70,8 +71,9 @@ def load(name: str, directory: Path | None = None) -> tuple[CompiledCircuit, str
         body = memoryview(data)[start:]
         if hashlib.sha256(body).digest() != data[len(MAGIC) : start]:
             return None
-        return _decode(body)
-    except (OSError, ValueError, KeyError, TypeError):
+        found = _decode(body)
+        return found if found[0].name == name else None
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, MemoryError):
         # The cache is there to save time: whatever is wrong with a file, the circuit is compiled again.
         return None
 
@@ -123,7 +125,9 @@ def _encode(circuit: CompiledCircuit, digest: str) -> bytes:
 
 def _decode(body: memoryview) -> tuple[CompiledCircuit, str]:
     size = int.from_bytes(body[:4], "little")
-    header: dict[str, Any] = json.loads(bytes(body[4 : 4 + size]))
+    text = bytes(body[4 : 4 + size])
+    require_shallow(text)
+    header: dict[str, Any] = json.loads(text)
     at = 4 + size
     coefs = decode(bytes(body[at : at + header["coefs"] * ELEMENT_BYTES]))
     at += header["coefs"] * ELEMENT_BYTES
@@ -149,4 +153,7 @@ def _decode(body: memoryview) -> tuple[CompiledCircuit, str]:
         assumptions=header["assumptions"],
         input_names={name: (first, count) for name, first, count in header["inputs"]},
     )
-    return circuit, header["digest"]
+    digest = circuit.digest()
+    if digest != header["digest"]:
+        raise ValueError("the constraint system is not the one that the file has the digest of")
+    return circuit, digest

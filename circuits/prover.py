@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from aggregator.margin.native import Evaluation
-from aggregator.model.errors import CannotProveError
+from aggregator.model.errors import CannotProveError, FormatError
 from aggregator.model.policy import Policy
 from circuits import groth16
 from circuits.artifacts import ReadyCircuit
@@ -72,8 +72,16 @@ def prepare(
 
 
 def prove_prepared(key: groth16.ProvingKey, prepared: Prepared) -> Proof:
-    """The proof of a prepared statement."""
-    return Proof(prepared.public, groth16.prove(key, prepared.witness))
+    """The proof of a prepared statement.
+
+    Raises: FormatError when the key is at fault: the witness was checked row by row.
+    """
+    try:
+        return Proof(prepared.public, groth16.prove(key, prepared.witness))
+    except CannotProveError as error:
+        raise FormatError(
+            f"{key.path}: it makes no proof of a statement that was checked ({error}); make or fetch the key again"
+        ) from error
 
 
 def prove(

@@ -65,13 +65,18 @@ def _word(outcome: Outcome) -> str:
     return "failed" if outcome.error is not None else "kept" if outcome.kept else "made"
 
 
+def _kind(outcome: Outcome) -> str:
+    return "" if outcome.bundle is None else outcome.bundle.key_kind.value
+
+
 def _show(settings: Settings, batch: Batch, outcomes: Sequence[Outcome], seconds: float) -> None:
     counts = {word: sum(_word(o) == word for o in outcomes) for word in ("made", "kept", "failed")}
     rate = 60 * counts["made"] / seconds if seconds else 0.0
 
     def render(console: Console) -> None:
-        rows = [(o.entry.name, _word(o), str(o.error or batch.path(o.entry))) for o in outcomes]
-        console.print(tables.Table("", ("Proof", "Result", "Bundle, or why there is none"), rows).draw())
+        rows = [(o.entry.name, _word(o), _kind(o), str(o.error or batch.path(o.entry))) for o in outcomes]
+        columns = ("Proof", "Result", "Key", "Bundle, or why there is none")
+        console.print(tables.Table("", columns, rows).draw())
         console.print(
             f"{counts['made']} made, {counts['kept']} kept, {counts['failed']} failed in {seconds:.1f} s "
             f"({rate:.0f} made a minute)."
@@ -87,7 +92,7 @@ def _json(batch: Batch, outcome: Outcome) -> dict[str, object]:
     entry, error = outcome.entry, outcome.error
     common: dict[str, object] = {"name": entry.name, "snapshot": entry.snapshot, "result": _word(outcome)}
     if error is None:
-        return {**common, "file": str(batch.path(entry))}
+        return {**common, "keyKind": _kind(outcome), "file": str(batch.path(entry))}
     problem = {"type": error.type_uri, "title": type(error).__name__, "detail": str(error)}
     return {**common, "problem": {**problem, "exitCode": error.exit_code}}
 

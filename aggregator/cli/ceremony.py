@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -53,21 +51,6 @@ def ceremony() -> None:
     """
 
 
-@contextmanager
-def _bar(settings: Settings, text: str) -> Iterator[Callable[[float], None]]:
-    """A progress bar on stderr of a terminal; yields what takes the share that is done."""
-    if not settings.progress_console.is_terminal:
-        with settings.step(text):
-            yield lambda _share: None
-        return
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:.0f} %"))
-    with Progress(*columns, TimeElapsedColumn(), console=settings.progress_console) as bar:
-        task = bar.add_task(text, total=1.0)
-        yield lambda share: bar.update(task, completed=share)
-
-
 def _grouped(digest: str) -> str:
     """128 hex digits in the four lines in which snarkjs shows them."""
     words = [digest[i : i + 8] for i in range(0, len(digest), 8)]
@@ -90,7 +73,7 @@ def init(settings: Settings, circuit: str, ptau: Path, directory: Path) -> None:
     from circuits.ceremony import init as begin
     from circuits.ceremony.published import UNKNOWN
 
-    with _bar(settings, "Checking the powers and making the first key") as progress:
+    with settings.bar("Checking the powers and making the first key") as progress:
         made = begin(compile_again(circuit), ptau, directory, progress)
     powers, first = made.powers, made.keys[0]
     if powers.origin == UNKNOWN:
@@ -149,7 +132,7 @@ def contribute(settings: Settings, key: Path, out: Path, name: str, text: Path |
             if dash
             else read_whole(text, "the text", limit=MAX_TEXT_BYTES)
         )
-    with _bar(settings, "Contributing") as progress:
+    with settings.bar("Contributing") as progress:
         made = add(key, out, name, extra, progress)
 
     def render(console: Console) -> None:
@@ -174,7 +157,7 @@ def receive(settings: Settings, file: Path, directory: Path) -> None:
     """
     from circuits.ceremony import receive as take
 
-    with _bar(settings, "Checking the contribution") as progress:
+    with settings.bar("Checking the contribution") as progress:
         made = take(directory, file, progress)
     _show_next(settings, made, directory, "Took in")
 
@@ -209,16 +192,10 @@ def _show_next(settings: Settings, made: KeyFile, directory: Path, verb: str) ->
 @pass_settings
 def beacon(settings: Settings, directory: Path, value: str, iterations: int, name: str) -> None:
     """End the contributions with a value that nobody could foresee and everybody can look up."""
-    from aggregator.model.errors import InputError
     from circuits.ceremony import apply_beacon
 
-    try:
-        raw = bytes.fromhex(value.removeprefix("0x"))
-    except ValueError as error:
-        raise InputError(
-            f"--value {value[:40]!r} is not hex; give the value as pairs of hex digits"
-        ) from error
-    with _bar(settings, "Hashing and applying the beacon") as progress:
+    raw = _from_hex(value, "--value")
+    with settings.bar("Hashing and applying the beacon") as progress:
         made = apply_beacon(directory, raw, iterations, name, progress)
 
     def render(console: Console) -> None:
@@ -231,6 +208,17 @@ def beacon(settings: Settings, directory: Path, value: str, iterations: int, nam
     settings.show(_key_json(made), render)
 
 
+def _from_hex(text: str, option: str) -> bytes:
+    from aggregator.model.errors import InputError
+
+    try:
+        return bytes.fromhex(text.removeprefix("0x"))
+    except ValueError as error:
+        raise InputError(
+            f"{option} {text[:40]!r} is not hex; give the value as pairs of hex digits"
+        ) from error
+
+
 def _verified_json(done: Verified) -> dict[str, object]:
     return {
         "verified": True,
@@ -239,6 +227,7 @@ def _verified_json(done: Verified) -> dict[str, object]:
         "powers": done.ceremony.powers.origin,
         "participants": done.participants,
         "beacon": done.ends_with_beacon,
+        "beaconValue": done.beacon,
         "keys": [_key_json(key) for key in done.ceremony.keys],
     }
 
@@ -255,6 +244,8 @@ def _render_verified(console: Console, done: Verified) -> None:
     ]
     console.print(f"{done.key} follows from {done.ceremony.circuit} and the powers by these contributions:")
     console.print(tables.Table("", (">", "Name", "Kind", "Hash begins"), rows).draw())
+    if done.beacon is not None:
+        console.print(f"The beacon's value is {done.beacon}: compare it with the one that was announced.")
 
 
 @ceremony.command()
@@ -272,7 +263,7 @@ def verify(settings: Settings, circuit: str, ptau: Path, directory: Path) -> Non
     from circuits.ceremony import compile_again
     from circuits.ceremony import verify as check
 
-    with _bar(settings, "Making the first key again and checking the transcript") as progress:
+    with settings.bar("Making the first key again and checking the transcript") as progress:
         done = check(compile_again(circuit), ptau, directory, progress)
 
     def render(console: Console) -> None:
@@ -292,6 +283,9 @@ def verify(settings: Settings, circuit: str, ptau: Path, directory: Path) -> Non
     is_flag=True,
     help="Vouch for powers of tau that are no published file: you know who made them.",
 )
+@click.option(
+    "--beacon", "announced", metavar="HEX", help="Refuse a ceremony whose beacon is not this announced value."
+)
 @settings_options
 @pass_settings
 def finish(
@@ -301,6 +295,7 @@ def finish(
     directory: Path,
     out: Path | None,
     accept_unknown_powers: bool,
+    announced: str | None,
 ) -> None:
     """Verify the ceremony and prove with its key from then on.
 
@@ -312,12 +307,13 @@ def finish(
     from circuits.formats.snarkjs import encode_verification_key
     from circuits.keys import verification_key_id
 
-    with _bar(settings, "Verifying the ceremony") as progress:
+    with settings.bar("Verifying the ceremony") as progress:
         done, key = complete(
             compile_again(circuit),
             ptau,
             directory,
             accept_unknown_powers=accept_unknown_powers,
+            beacon=None if announced is None else _from_hex(announced, "--beacon"),
             progress=progress,
         )
     if out is not None:
@@ -352,7 +348,7 @@ def powers(settings: Settings, power: int, out: Path) -> None:
 
     if out.exists():
         raise InputError(f"{out} exists; remove it or choose another name")
-    with _bar(settings, f"Making 2^{power} powers") as progress, refusals("choose another folder"):
+    with settings.bar(f"Making 2^{power} powers") as progress, refusals("choose another folder"):
         _native.make_powers(out, power, True, "rehearsal", progress)
 
     def render(console: Console) -> None:

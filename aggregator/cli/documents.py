@@ -10,6 +10,7 @@ from aggregator.model.errors import FormatError, NotFoundError
 
 if TYPE_CHECKING:
     from aggregator.model.policy import Policy
+    from circuits.bundle import Bundle
 
 
 def is_path(name: str) -> bool:
@@ -49,8 +50,21 @@ def read_kind(path: Path, kind: str) -> bytes:
 def read_policy(settings: Settings, name: str) -> Policy:
     """The policy called `name`, checked against W1-W7; raises InputError or PolicyError."""
     from aggregator.policy import parse_policy
+    from aggregator.store import naming
 
-    return parse_policy(read_document(settings, "policy", name))
+    data = read_document(settings, "policy", name)
+    with naming(name):
+        return parse_policy(data)
+
+
+def read_bundle(settings: Settings, name: str) -> Bundle:
+    """The bundle called `name`; raises InputError, FormatError and ProofRefusedError naming it."""
+    from aggregator.store import naming
+    from circuits.bundle import parse_bundle
+
+    data = read_document(settings, "bundle", name)
+    with naming(name):
+        return parse_bundle(data)
 
 
 def write_document(path: Path, data: bytes) -> None:

@@ -19,6 +19,7 @@ from aggregator.cli.errors import report
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.progress import Progress
 
     from aggregator.model.errors import CounterfoilError
     from aggregator.store import Home
@@ -76,6 +77,45 @@ def command_group(function: Callable[[], None]) -> CommandGroup:
     return click.group(cls=CommandGroup)(settings_options(function))
 
 
+class Step:
+    """What is under way, on a terminal: a line that names the detail, or a bar while a share of one is known."""
+
+    def __init__(self, text: str, console: Console) -> None:
+        """Shows `text`; on what is no terminal, nothing."""
+        self._text = text
+        self._console = console
+        self._bar: Progress | None = None
+        self._status = console.status(f"{text} ...") if console.is_terminal else None
+        if self._status is not None:
+            self._status.start()
+
+    def __call__(self, detail: str) -> None:
+        """Name the detail."""
+        if self._status is not None:
+            self._status.update(f"{self._text}: {detail} ...")
+
+    def share(self, what: str, done: float) -> None:
+        """Show a bar of `what` until the share that is done, 0..1, is 1."""
+        if self._status is None:
+            return
+        if self._bar is None:
+            self._status.stop()
+            self._bar = _progress(self._console)
+            self._bar.add_task(what, total=1.0)
+            self._bar.start()
+        self._bar.update(self._bar.task_ids[0], completed=done)
+        if done >= 1:
+            self._bar.stop()
+            self._bar = None
+            self._status.start()
+
+    def end(self) -> None:
+        """Show nothing any more."""
+        for shown in (self._bar, self._status):
+            if shown is not None:
+                shown.stop()
+
+
 class Settings:
     """`--json`, `--home` and the output streams of one run."""
 
@@ -119,15 +159,33 @@ class Settings:
         click.echo(text, err=True)
 
     @contextmanager
-    def step(self, text: str) -> Iterator[Callable[[str], None]]:
-        """Show that `text` is under way, then how long it took; on stderr. Yields a way to show a detail."""
+    def step(self, text: str) -> Iterator[Step]:
+        """Show that `text` is under way, then how long it took; on stderr. Yields a way to show details and a bar."""
         started = time.monotonic()
-        if self.progress_console.is_terminal:
-            with self.progress_console.status(f"{text} ...") as status:
-                yield lambda detail: status.update(f"{text}: {detail} ...")
-        else:
-            yield lambda _detail: None
+        step = Step(text, self.progress_console)
+        try:
+            yield step
+        finally:
+            step.end()
         self.note(f"{text}: {time.monotonic() - started:.1f} s")
+
+    @contextmanager
+    def bar(self, text: str) -> Iterator[Callable[[float], None]]:
+        """A progress bar on stderr of a terminal, else as `step`; yields what takes the share that is done."""
+        if not self.progress_console.is_terminal:
+            with self.step(text):
+                yield lambda _share: None
+            return
+        with _progress(self.progress_console) as bar:
+            task = bar.add_task(text, total=1.0)
+            yield lambda share: bar.update(task, completed=share)
+
+
+def _progress(console: Console) -> Progress:
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:.0f} %"))
+    return Progress(*columns, TimeElapsedColumn(), console=console)
 
 
 def _console(*, stderr: bool) -> Console:

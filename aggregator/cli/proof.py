@@ -11,14 +11,13 @@ import click
 
 from aggregator.cli import tables
 from aggregator.cli.attested import attested
-from aggregator.cli.documents import read_document, read_kind, read_policy, write_document
+from aggregator.cli.bundle_views import render_statement
+from aggregator.cli.documents import read_bundle, read_policy, write_document
 from aggregator.cli.framework import LIFETIME, Settings, command_group, pass_settings, settings_options
 from aggregator.model.errors import ExpiredError
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-    from circuits.bundle import Bundle
 
 DEFAULT_LIFETIME_S: Final = 900
 VERIFIERS: Final = ("native", "py-ecc", "solidity")
@@ -27,25 +26,6 @@ VERIFIERS: Final = ("native", "py-ecc", "solidity")
 @command_group
 def proof() -> None:
     """Make and verify proofs of excess."""
-
-
-def render_statement(console: Console, bundle: Bundle, now: int) -> None:
-    """What a bundle says, in words."""
-    from circuits.keys import KeyKind
-
-    left = bundle.context.expiry - now
-    console.print(
-        f"Account {tables.short(f'0x{bundle.account_id:064x}')} has an excess of at least "
-        f"{tables.usd_down(bundle.amount_e6, 6)} USD at {bundle.level.name}"
-    )
-    console.print(f"  policy    {bundle.policy.name}, epoch {bundle.policy.epoch}")
-    console.print(f"  for       venue {bundle.context.venue}")
-    console.print(f"  registry  {bundle.context.registry} on eip155:{bundle.context.chain_id}")
-    console.print(f"  cut       {tables.moment(bundle.context.cut_time)} on {len(bundle.anchors)} chains")
-    console.print(f"  expires   {tables.moment(bundle.context.expiry)} ({left} s left)")
-    console.print(f"  attested  by {', '.join(a.attestor for a in bundle.attestations) or 'nobody'}")
-    kind = "  a dev key: whoever made it could forge proofs" if bundle.key_kind is KeyKind.DEV else ""
-    console.print(f"  key       {bundle.circuit}, {bundle.key_kind.value}{kind}")
 
 
 @proof.command()
@@ -166,7 +146,7 @@ def _make_one(
 ) -> None:
     """One proof, as `make` without --batch."""
     from aggregator.model.policy import Level
-    from aggregator.service.attestation_files import parse_attestation
+    from aggregator.service.attestation_files import read_attestation
     from aggregator.service.linking import parse_address, parse_caip10
     from aggregator.service.proving import Audience, make_proof
     from aggregator.service.venue_file import parse_usd
@@ -175,7 +155,7 @@ def _make_one(
     chain_id, registry_address = parse_caip10(registry)
     audience = Audience(parse_address(venue), chain_id, registry_address)
     amount_e6 = parse_usd(amount)
-    attestations = [parse_attestation(read_kind(path, "attestation")) for path in attestation_files]
+    attestations = [read_attestation(path) for path in attestation_files]
     priced = read_policy(settings, policy)
     now = int(time.time())
     with settings.home.store() as store:
@@ -194,6 +174,7 @@ def _make_one(
                 now=now,
                 key=proving_key,
                 tell=tell,
+                making=tell.share,
             )
         document = encode_bundle(bundle)
         if out is not None:
@@ -235,15 +216,16 @@ def verify(
 ) -> None:
     """Verify the proof in BUNDLE (a file, an id in the store, or an account's name for its newest one).
 
-    This checks the proof, its expiry and, with --venue, its audience. Whether attestors, policy and freshness
-    are acceptable is for `counterfoil venue check`.
+    This checks the proof, its expiry, what the bundle calls its key and, with --venue, its audience. How the key of
+    --verification-key was made is not known here. Whether attestors, policy and freshness are acceptable is for
+    `counterfoil venue check`.
     """
     from aggregator.cli.verifying import accepted_key, verify_with
     from aggregator.model.errors import WrongAudienceError
     from aggregator.service.linking import parse_address
-    from circuits.bundle import bundle_json, parse_bundle
+    from circuits.bundle import bundle_json
 
-    bundle = parse_bundle(read_document(settings, "bundle", document))
+    bundle = read_bundle(settings, document)
     now = int(time.time())
     if venue is not None and bundle.context.venue != parse_address(venue):
         raise WrongAudienceError(
@@ -254,7 +236,7 @@ def verify(
         raise ExpiredError(
             f"the proof expired {now - bundle.context.expiry} s ago; ask the holder for a fresh one"
         )
-    key = accepted_key(bundle, verification_key)
+    key, kind = accepted_key(bundle, verification_key)
     chosen = VERIFIERS if "all" in verifiers else tuple(dict.fromkeys(verifiers))
     seconds = {}
     for name in chosen:
@@ -263,13 +245,18 @@ def verify(
         seconds[name] = round(time.monotonic() - started, 3)
 
     def render(console: Console) -> None:
-        render_statement(console, bundle, now)
+        render_statement(console, bundle, now, kind_known=kind is not None)
         rows = [(name, "accepts", f"{taken:.3f}") for name, taken in seconds.items()]
         console.print(tables.Table("", ("Verifier", "Result", ">Seconds"), rows).draw())
 
     settings.show(
         {"verified": True, "verifiers": {n: {"seconds": str(s)} for n, s in seconds.items()}}
-        | {"statement": bundle_json(bundle)["statement"]},
+        | {
+            "statement": bundle_json(bundle)["statement"],
+            "keyKind": bundle.key_kind.value,
+            "keyKindChecked": kind is not None,
+            "verificationKey": bundle.verification_key_id,
+        },
         render,
     )
 
@@ -299,7 +286,8 @@ def export_key(settings: Settings, circuit: str, proving_key: Path | None, out: 
     from circuits.keys import kind_of, verification_key_id
 
     with settings.step("Opening the key") as tell:
-        opened = open_or_make(ready(circuit), proving_key, tell)
+        compiled = ready(circuit)
+        opened = open_or_make(compiled, proving_key, tell, tell.share)
     key = opened.verification_key
     document = encode_verification_key(key)
     if out is not None:
@@ -307,13 +295,15 @@ def export_key(settings: Settings, circuit: str, proving_key: Path | None, out: 
 
     def render(console: Console) -> None:
         console.print(f"{circuit}, {kind_of(opened).value} key")
-        console.print(f"  id  {verification_key_id(key)}")
+        console.print(f"  id              {verification_key_id(key)}")
+        console.print(f"  circuit digest  {compiled.digest}")
         if out is not None:
             console.print(f"Wrote {out}.")
 
     settings.show(
         {
             "circuit": circuit,
+            "circuitDigest": compiled.digest,
             "kind": kind_of(opened).value,
             "id": verification_key_id(key),
             "verificationKey": document,

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from chains.contracts.custody import TimelockTerms
     from chains.contracts.registry import RegistryRules
+    from chains.contracts.verifiers import AcceptedVerifier
     from chains.networks import Network
 
 
@@ -56,7 +57,7 @@ def registry() -> None:
     type=click.IntRange(min=0),
     default=0,
     show_default=True,
-    help="A block before the timelock was placed; its events are read from there.",
+    help="A block before registry and timelock were placed; their events are read from there.",
 )
 @networks_option
 @settings_options
@@ -71,7 +72,7 @@ def show(
     from_block: int,
     network_paths: tuple[str, ...],
 ) -> None:
-    """Show the rules of REGISTRY (eip155:N:0x..): production or not, attestors, owner, guardian, pause.
+    """Show the rules of REGISTRY (eip155:N:0x..): production or not, verifiers, attestors, owner, guardian, pause.
 
     With --timelock its owner is checked as well: the timelock's code, its delay, and every holder of its roles.
     """
@@ -84,7 +85,7 @@ def show(
         raise InputError("--timelock says nothing without those who may schedule; name them with --proposer")
     terms = None if timelock is None else TimelockTerms(least_delay, proposers, executors or (ANYONE,))
     network = network_of(chosen_networks(network_paths), f"eip155:{chain_id}")
-    rules = asyncio.run(_read(network, address, timelock, terms, from_block))
+    rules, verifiers = asyncio.run(_read(network, address, timelock, terms, from_block))
     data: dict[str, object] = {
         "registry": contract.lower(),
         "production": rules.production,
@@ -97,6 +98,10 @@ def show(
         "maxAgeSeconds": rules.max_age_s,
         "gracePeriodSeconds": rules.grace_period_s,
         "ownedByTimelock": terms is not None,
+        "verifiers": [
+            {"circuitId": v.circuit_id, "verifier": v.address, "dev": v.dev, "keyDigest": v.key_digest}
+            for v in verifiers
+        ],
     }
 
     def render(console: Console) -> None:
@@ -111,6 +116,15 @@ def show(
             ("paused", "yes: nothing is submitted or pledged; releases go on" if rules.paused else "no"),
         ]
         console.print(tables.Table("", ("", ""), rows).draw())
+        for v in verifiers:
+            kind = (
+                "dev key: whoever made it could forge proofs" if v.dev else "not a dev key, by its deployer"
+            )
+            console.print(f"verifier {v.address}, {kind}")
+            console.print(f"  verification key  {v.circuit_id}")
+            console.print(f"  key digest        {v.key_digest or 'none: it is another contract'}")
+        if not verifiers:
+            console.print("It accepts no verifier.")
         if terms is not None:
             console.print(f"Only the timelock can change it, after {least_delay} s or more, as agreed.")
         else:
@@ -121,9 +135,10 @@ def show(
 
 async def _read(
     network: Network, address: str, timelock: str | None, terms: TimelockTerms | None, from_block: int
-) -> RegistryRules:
+) -> tuple[RegistryRules, tuple[AcceptedVerifier, ...]]:
     from chains.contracts.custody import check_owned_by_timelock
     from chains.contracts.registry import Registry
+    from chains.contracts.verifiers import accepted_verifiers
     from chains.rpc.provider import web3_on
 
     async with network.connect() as chain:
@@ -131,4 +146,4 @@ async def _read(
         rules = await Registry(w3, address).rules()
         if timelock is not None and terms is not None:
             await check_owned_by_timelock(w3, address, timelock, terms, from_block=from_block)
-        return rules
+        return rules, await accepted_verifiers(w3, address, from_block=from_block)

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
 import click
 
-from aggregator.cli.documents import read_document
+from aggregator.cli.bundle_views import render_key
+from aggregator.cli.documents import read_bundle
 from aggregator.cli.framework import Settings, pass_settings, settings_options
 from aggregator.cli.signing import Sending, journal_option, sending_options
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 DAY_S = 86_400
 
@@ -35,9 +40,8 @@ def submit(settings: Settings, document: str, sending: Sending) -> None:
     from aggregator.model.errors import ExpiredError
     from aggregator.service.submission import submission_of
     from chains.relayer import submission_call
-    from circuits.bundle import parse_bundle
 
-    bundle = parse_bundle(read_document(settings, "bundle", document))
+    bundle = read_bundle(settings, document)
     context = bundle.context
     now = int(time.time())
     if context.expiry < now:
@@ -45,10 +49,13 @@ def submit(settings: Settings, document: str, sending: Sending) -> None:
     call = submission_call(submission_of(bundle), context.chain_id, context.registry)
     outcome = send(settings, sending, context.chain_id, call)
     coin = coin_of(sending, context.chain_id)
-    settings.show(
-        outcome_json(outcome, yes=sending.yes),
-        lambda console: render_outcome(console, outcome, yes=sending.yes, coin=coin),
-    )
+
+    def render(console: Console) -> None:
+        render_outcome(console, outcome, yes=sending.yes, coin=coin)
+        render_key(console, bundle, known=False)
+
+    data = {"keyKind": bundle.key_kind.value, "verificationKey": bundle.verification_key_id}
+    settings.show(outcome_json(outcome, yes=sending.yes) | data, render)
 
 
 @relay.command()

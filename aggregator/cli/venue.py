@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from aggregator.cli import tables
-from aggregator.cli.documents import read_document
+from aggregator.cli.documents import read_bundle
 from aggregator.cli.framework import Settings, command_group, pass_settings, settings_options
 from aggregator.cli.networks import chosen_networks, networks_option
 from aggregator.cli.signing import Sending, sending_options
@@ -118,11 +118,10 @@ def check(
     from aggregator.service.standing import PLEDGES, check_pledges
     from aggregator.service.venue import check_bundle
     from aggregator.service.venue_file import load_venue
-    from circuits.bundle import parse_bundle
 
     rules = load_venue(venue_file)
     networks = () if offline else chosen_networks(network_paths)
-    bundle = parse_bundle(read_document(settings, "bundle", document))
+    bundle = read_bundle(settings, document)
     checks, standing = check_bundle(bundle, rules, int(time.time())), None
     if not offline:
         pledges, standing = asyncio.run(check_pledges(networks, rules, bundle.account_id))
@@ -146,6 +145,7 @@ def check(
         "good": failed is None,
         "pledgesAsked": not offline,
         "accountId": f"0x{bundle.account_id:064x}",
+        "keyKind": bundle.key_kind.value,
         "checks": _checks_json(checks),
     }
     if standing is not None:
@@ -180,11 +180,10 @@ def pledge(
     from aggregator.service.venue import check_bundle, require
     from aggregator.service.venue_file import load_venue, parse_usd
     from chains.contracts.registry import pledge_call
-    from circuits.bundle import parse_bundle
 
     rules = load_venue(venue_file)
     amount_e6 = parse_usd(amount)
-    bundle = parse_bundle(read_document(settings, "bundle", document))
+    bundle = read_bundle(settings, document)
     require(check_bundle(bundle, rules, int(time.time())))
     name = f"pledge:eip155:{rules.chain_id}:{rules.registry}:{bundle.public[4]:x}:{amount_e6}:{reference}"
     data = pledge_call(bundle.account_id, amount_e6)

@@ -7,23 +7,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aggregator.model.errors import InputError, ProofRefusedError
+from aggregator.service.venue import AcceptedKey, require_named
 from aggregator.service.venue_file import read_verification_key
 from circuits.artifacts import ready
 from circuits.bundle import Bundle
 from circuits.formats.snarkjs import encode_verification_key
-from circuits.groth16 import open_key
-from circuits.keys import ceremony_key_path, dev_key_path, verification_key_id
+from circuits.keys import KeyKind, ceremony_key_path, dev_key_path, open_own_key, verification_key_id
 from circuits.solvency import SIZES
 
 if TYPE_CHECKING:
     from chains.devnet import Devnet
 
 
-def accepted_key(bundle: Bundle, path: Path | None) -> bytes:
-    """The verification key to check a bundle with: the file's, else that of this machine's ceremony or dev key.
+def accepted_key(bundle: Bundle, path: Path | None) -> tuple[bytes, KeyKind | None]:
+    """The verification key to check a bundle with, and how it was made as far as this machine knows.
 
-    Raises InputError when there is neither, ProofRefusedError when the bundle names another key.
+    It is the file's, of which nothing more is known (None), else that of this machine's ceremony or dev key.
+    Raises InputError when there is neither, ProofRefusedError when the bundle names another key, or calls the key or
+    its circuit something else than they are.
     """
+    own = None
     if path is not None:
         key = read_verification_key(path)
     else:
@@ -39,13 +42,17 @@ def accepted_key(bundle: Bundle, path: Path | None) -> bytes:
             raise InputError(
                 f"this machine has no key of {bundle.circuit}; give the one to trust with --verification-key"
             )
-        key = open_key(found, circuit.native).verification_key
+        own = AcceptedKey.own(circuit, open_own_key(found, circuit))
+        key = own.key
     if verification_key_id(key) != bundle.verification_key_id:
         raise ProofRefusedError(
             f"the proof is made with the key {bundle.verification_key_id}, and the trusted one is "
             f"{verification_key_id(key)}; ask for a proof with that key, or trust the other"
         )
-    return key
+    if own is None:
+        return key, None
+    require_named(bundle, own)
+    return key, own.kind
 
 
 def verify_with(verifier: str, key: bytes, bundle: Bundle) -> None:
@@ -73,13 +80,13 @@ async def _verify_on_a_local_chain(key: bytes, bundle: Bundle) -> None:
         await verify_on_chain(net, address, bundle)
 
 
-async def deploy_verifier(net: Devnet, key: bytes) -> str:
-    """Deploy the Groth16 verifier contract of a verification key; returns its address."""
+async def deploy_verifier(net: Devnet, key: bytes, kind: KeyKind = KeyKind.DEV) -> str:
+    """Deploy the Groth16 verifier contract of a verification key to a local chain; returns its address."""
     from chains.contracts.calldata import verifying_key_words
     from chains.contracts.coding import creation_code
 
     words = verifying_key_words(encode_verification_key(key))
-    return await net.deploy_code(creation_code("Groth16Verifier", words, True))
+    return await net.deploy_code(creation_code("Groth16Verifier", words, kind is KeyKind.DEV))
 
 
 async def verify_on_chain(net: Devnet, verifier: str, bundle: Bundle) -> None:

@@ -23,6 +23,7 @@ MAX_SAFE_INTEGER = 2**53 - 1
 """Largest integer written as a JSON number (RFC 8785 numbers are IEEE doubles); larger ones are strings."""
 
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]", re.ASCII)
+_BREAKS = {ord(character): " " for character in "\n\r\t"}
 _HEX = re.compile(r"0x(?:[0-9a-f]{2})*", re.ASCII)
 
 
@@ -102,11 +103,19 @@ class JsonObject:
         """Raise the caller's error about the field `key`."""
         raise self.error(f"{self.where}.{key} {reason}")
 
-    def text(self, key: str, pattern: re.Pattern[str] | None = None, *, max_length: int = 200) -> str:
-        """A non-empty string, matching `pattern` as a whole when one is given."""
+    def text(
+        self, key: str, pattern: re.Pattern[str] | None = None, *, max_length: int = 200, lines: bool = False
+    ) -> str:
+        """A non-empty string of printable characters, matching `pattern` as a whole when one is given.
+
+        What others wrote is shown on terminals, where a control character could redraw what stands there already.
+        `lines` allows line breaks and tabs.
+        """
         value = self.value[key]
         if not isinstance(value, str) or not value or len(value) > max_length:
             self.fail(key, f"is not a text of 1 to {max_length} characters; write one")
+        if not (value.translate(_BREAKS) if lines else value).isprintable():
+            self.fail(key, f"is {value[:60]!r}, not all of it printable characters; correct it")
         if pattern is not None and pattern.fullmatch(value) is None:
             self.fail(key, f"is {value[:60]!r}, which does not match {pattern.pattern}; correct it")
         return value
@@ -158,11 +167,11 @@ class JsonObject:
         return value
 
     def texts(self, key: str) -> tuple[str, ...]:
-        """A list of non-empty strings."""
+        """A list of non-empty strings of printable characters."""
         items = self.list(key)
         for n, item in enumerate(items):
-            if not isinstance(item, str) or not item:
-                self.fail(f"{key}[{n}]", "is not a non-empty text; write one")
+            if not isinstance(item, str) or not item or not item.isprintable():
+                self.fail(f"{key}[{n}]", "is not a non-empty text of printable characters; write one")
         return tuple(str(item) for item in items)
 
     def child(self, key: str, fields: Iterable[str]) -> JsonObject:

@@ -10,7 +10,7 @@ W3  Ranges. Marks, risk entries and slopes are below 2^80 in absolute value, add
     are 0..2^40-1, quantity bounds 0..2^80-1; exactly 32 scenarios, and 32 risk entries per instrument, all
     zero in class 0.
 W4  Lines. Each group has exactly 6 lines per level; the first intercept is 0, every intercept is at or below
-    zero and above -2^200. The contingency is the largest of the lines, so it is convex without a further
+    zero and above -2^142. The contingency is the largest of the lines, so it is convex without a further
     condition.
 W5  Correlations and scan factors. The matrix is symmetric, one row per class, 0 <= rho <= 1, with 1 on the
     diagonal; scan factors are 0..10.

@@ -220,7 +220,7 @@ def parse_inputs(document: bytes | str) -> PolicyInputs:
         n: _parse_quote(RateQuote, v, f"policy inputs.rates.{n}") for n, v in _entries(row, "rates").items()
     }
     return PolicyInputs(
-        spec_text=row.text("spec", max_length=MAX_SPEC_LENGTH),
+        spec_text=row.text("spec", max_length=MAX_SPEC_LENGTH, lines=True),
         resolved=resolved,
         prices=prices,
         rates=rates,

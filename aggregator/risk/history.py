@@ -20,6 +20,7 @@ from typing import Final, NoReturn
 import numpy as np
 
 from aggregator.model.errors import PolicyError
+from aggregator.model.nesting import require_shallow
 from aggregator.pricing.black76 import Floats
 
 MAX_ROWS: Final = 20_000
@@ -99,6 +100,7 @@ def _csv_rows(text: str, where: str) -> Iterator[tuple[str, object, object]]:
 
 def _json_rows(text: str, where: str) -> Iterator[tuple[str, object, object]]:
     try:
+        require_shallow(text.encode())
         rows = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise PolicyError(f"{where} is not JSON ({error}); correct that place") from error

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from aggregator.model.anchors import parse_chain_id
@@ -17,7 +18,7 @@ from aggregator.model.strictjson import JsonObject, canonical_json, load_json
 from aggregator.policy import parse_policy, policy_json
 from aggregator.service.attestor import AttestationRequest
 from aggregator.service.linking import parse_caip10
-from aggregator.store import Link
+from aggregator.store import Link, naming, read_whole
 from circuits.bundle import BundleAttestation
 from circuits.field import MODULUS
 from circuits.solvency import SIZES
@@ -149,3 +150,10 @@ def parse_attestation(data: bytes) -> BundleAttestation:
         coverage=fields.hex("coverage", 32),
         signature=fields.hex("signature", 65),
     )
+
+
+def read_attestation(path: Path) -> BundleAttestation:
+    """The attestation in a file; raises InputError or FormatError naming the file."""
+    data = read_whole(path, "the attestation")
+    with naming(path):
+        return parse_attestation(data)

@@ -34,8 +34,7 @@ from aggregator.store.listing import StoredBundle
 from chains.oracles import read_market
 from circuits.artifacts import ready
 from circuits.bundle import parse_bundle
-from circuits.groth16 import open_key
-from circuits.keys import KeyKind, dev_key_path
+from circuits.keys import ceremony_key_path, dev_key_path, open_own_key
 from circuits.solvency import SIZES
 
 log: Final = logging.getLogger("counterfoil.background")
@@ -225,16 +224,15 @@ async def tidy(service: Service) -> None:
 
 
 async def offer_own_keys(service: Service) -> None:
-    """Let the dev keys that this machine has be listed among the verification keys."""
+    """Let the keys that this machine has, dev keys and those of finished ceremonies, be among the verification keys."""
     for key in await service.compute(_own_keys):
         service.add_own_key(key)
 
 
 def _own_keys() -> list[AcceptedKey]:
-    found = []
+    found: list[AcceptedKey] = []
     for name in SIZES:
         circuit = ready(name)
-        path = dev_key_path(circuit)
-        if path.exists():
-            found.append(AcceptedKey(open_key(path, circuit.native).verification_key, KeyKind.DEV))
+        paths = (dev_key_path(circuit), ceremony_key_path(circuit))
+        found += [AcceptedKey.own(circuit, open_own_key(path, circuit)) for path in paths if path.exists()]
     return found

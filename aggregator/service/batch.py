@@ -9,7 +9,7 @@ from typing import Final
 
 from aggregator.model.errors import CounterfoilError
 from aggregator.model.policy import Policy
-from aggregator.service.attestation_files import parse_attestation
+from aggregator.service.attestation_files import read_attestation
 from aggregator.service.batch_file import BatchEntry
 from aggregator.service.pipeline import pipeline
 from aggregator.service.proving import (
@@ -22,6 +22,7 @@ from aggregator.service.proving import (
     proving_key,
     state,
 )
+from aggregator.service.venue import AcceptedKey, require_named
 from aggregator.store import Account, StoredSnapshot, read_whole, write_whole
 from circuits.artifacts import ReadyCircuit, ready
 from circuits.bundle import Bundle, encode_bundle, parse_bundle
@@ -98,7 +99,7 @@ class Batch:
     def _state(self, entry: BatchEntry) -> Statement:
         now = self.now()
         held = self.find(entry)
-        attestations = [parse_attestation(read_whole(path, "the attestation")) for path in entry.attestations]
+        attestations = [read_attestation(path) for path in entry.attestations]
         request = Request(
             held.stored,
             held.account,
@@ -124,7 +125,7 @@ class Batch:
             return None
         try:
             bundle = parse_bundle(read_whole(path, "the bundle"))
-            key = self._keys[statement.circuit_name][1].verification_key
+            own = AcceptedKey.own(*self._keys[statement.circuit_name])
             wanted, found = statement.context, bundle.context
             same = (
                 (found.venue, found.chain_id, found.registry, found.cut_time, found.anchors_hash)
@@ -133,13 +134,14 @@ class Batch:
                 and bundle.policy_root == self._trees[entry.policy].root
                 and bundle.attestations == tuple(statement.request.attestations)
                 and bundle.account_id == statement.request.account.account_id
-                and bundle.verification_key_id == verification_key_id(key)
+                and bundle.verification_key_id == verification_key_id(own.key)
             )
             left = found.expiry - self.now()
             if not same or left * LEAST_LEFT < entry.lifetime_s:
                 return None
+            require_named(bundle, own)
             check_attestations(bundle)
-            native.verify(key, bundle.public, bundle.proof)
+            native.verify(own.key, bundle.public, bundle.proof)
         except CounterfoilError:
             # Whatever is wrong with what lies there, it is made again.
             return None

@@ -21,11 +21,12 @@ from circuits.assignment import Holder, commitment
 from circuits.bundle import Bundle, BundleAttestation, make_bundle
 from circuits.context import Context
 from circuits.groth16 import ProvingKey, open_key
-from circuits.keys import ceremony_key_path, ensure_dev_key
+from circuits.keys import ceremony_key_path, ensure_dev_key, open_own_key
 from circuits.policy_tree import PolicyTree, build_tree, document_hash
 from circuits.prover import Prepared, Proof, prepare, prove_prepared, size_for
 
 Tell = Callable[[str], object]
+Making = Callable[[str, float], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,16 +68,24 @@ def attestation_request(
     return AttestationRequest(snapshot, policy, size.name, stored.blinding, opened, chain_id, registry)
 
 
-def proving_key(circuit: ReadyCircuit, path: Path | None, tell: Tell) -> ProvingKey:
-    """The key in `path`, else the one of a finished ceremony, else this machine's dev key, made at first use."""
+def proving_key(
+    circuit: ReadyCircuit, path: Path | None, tell: Tell, making: Making | None = None
+) -> ProvingKey:
+    """The key in `path`, else the one of a finished ceremony, else this machine's dev key, made at first use.
+
+    `making` is called with what is made and the share that is done, 0..1; without it `tell` is told.
+    """
     finished = ceremony_key_path(circuit)
-    if path is None and finished.exists():
-        path = finished
     if path is not None:
         return open_key(path, circuit.native)
-    return ensure_dev_key(
-        circuit, progress=lambda share: tell(f"making the dev key, once per machine, {share:.0%}")
-    )
+    if finished.exists():
+        return open_own_key(finished, circuit)
+    what = "Making the dev key, once per machine"
+
+    def progress(share: float) -> object:
+        return tell(f"{what}, {share:.0%}") if making is None else making(what, share)
+
+    return ensure_dev_key(circuit, progress=progress)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +189,7 @@ def make_proof(
     now: int,
     key: ProvingKey | Path | None = None,
     tell: Tell = lambda _: None,
+    making: Making | None = None,
 ) -> Bundle:
     """A bundle that shows `audience` an excess of at least `amount_e6` (1e-6 USD) at `level`, until `expiry`.
 
@@ -193,7 +203,7 @@ def make_proof(
     tell("building the circuit")
     circuit = ready(statement.circuit_name)
     tell("opening the key")
-    opened = key if isinstance(key, ProvingKey) else proving_key(circuit, key, tell)
+    opened = key if isinstance(key, ProvingKey) else proving_key(circuit, key, tell, making)
     tell("computing the witness")
     prepared = prepare_statement(statement, circuit, build_tree(policy))
     tell("computing the proof")

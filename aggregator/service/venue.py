@@ -15,8 +15,10 @@ from aggregator.model.anchors import Finality, Trust
 from aggregator.model.errors import CounterfoilError, ExpiredError, ProofRefusedError, WrongAudienceError
 from aggregator.model.policy import Level
 from chains.attestation import Attestation, SignedAttestation, check_m_of_n
+from circuits.artifacts import ReadyCircuit
 from circuits.bundle import Bundle, PolicyHeader
-from circuits.keys import KeyKind, verification_key_id
+from circuits.groth16 import ProvingKey
+from circuits.keys import KeyKind, kind_of, verification_key_id
 from circuits.verifiers import native
 
 MAX_CLOCK_SKEW_S = 60
@@ -24,10 +26,17 @@ MAX_CLOCK_SKEW_S = 60
 
 @dataclass(frozen=True, slots=True)
 class AcceptedKey:
-    """A verification key a venue accepts, and how it was made as far as the venue knows."""
+    """A verification key a venue accepts, of which circuit it is, and how it was made, as far as the venue knows."""
 
     key: bytes
     kind: KeyKind
+    circuit: str
+    circuit_digest: str
+
+    @classmethod
+    def own(cls, circuit: ReadyCircuit, key: ProvingKey) -> AcceptedKey:
+        """The verification key of a proving key on this machine."""
+        return cls(key.verification_key, kind_of(key), circuit.size.name, circuit.digest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +97,20 @@ def require(checks: Sequence[Check]) -> None:
     for check in checks:
         if check.error is not None:
             raise check.error
+
+
+def require_named(bundle: Bundle, accepted: AcceptedKey) -> None:
+    """Returns when a bundle calls its circuit and its key what they are; raises ProofRefusedError."""
+    for what, called, known in (
+        ("circuit", bundle.circuit, accepted.circuit),
+        ("circuit's digest", bundle.circuit_digest, accepted.circuit_digest),
+        ("key", f"a {bundle.key_kind} key", f"a {accepted.kind} key"),
+    ):
+        if called != known:
+            raise ProofRefusedError(
+                f"the bundle calls its {what} {called}, but by the verification key it is {known}; "
+                "it has been altered: do not rely on it; ask the holder for a new one"
+            )
 
 
 def attestations_of(bundle: Bundle) -> tuple[SignedAttestation, ...]:
@@ -190,7 +213,8 @@ def _policy(bundle: Bundle, rules: VenueRules, now: int) -> str:
     if header != bundle.policy:
         raise ProofRefusedError(
             f"the bundle calls the policy {bundle.policy.name}, epoch {bundle.policy.epoch}, but its root is that of "
-            f"{header.name}, epoch {header.epoch}; it has been altered"
+            f"{header.name}, epoch {header.epoch}; it has been altered: do not rely on it; "
+            "ask the holder for a new one"
         )
     late = now - header.expires
     if late > 0:
@@ -228,15 +252,12 @@ def _amount(bundle: Bundle, rules: VenueRules) -> str:
 
 def _key(bundle: Bundle, rules: VenueRules) -> str:
     accepted = _accepted_key(bundle, rules)
-    if bundle.key_kind is not accepted.kind:
-        raise ProofRefusedError(
-            f"the bundle calls its key {bundle.key_kind}, but it is a {accepted.kind} key; it has been altered"
-        )
+    require_named(bundle, accepted)
     if accepted.kind is KeyKind.DEV and not rules.accept_dev_keys:
         raise ProofRefusedError(
             "the proof is made with a dev key, whose maker could forge proofs; ask for one made with the ceremony's key"
         )
-    return f"{bundle.circuit}, {accepted.kind} key"
+    return f"{accepted.circuit}, {accepted.kind} key"
 
 
 def _accepted_key(bundle: Bundle, rules: VenueRules) -> AcceptedKey:

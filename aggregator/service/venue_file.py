@@ -15,7 +15,7 @@ from aggregator.model.strictjson import JsonObject, load_json
 from aggregator.model.units import TOTAL_BOUND, USD_SCALE
 from aggregator.policy import parse_policy
 from aggregator.service.venue import AcceptedKey, VenueRules
-from aggregator.store import read_whole
+from aggregator.store import naming, read_whole
 from circuits.bundle import PolicyHeader
 from circuits.formats.snarkjs import parse_verification_key
 from circuits.keys import KeyKind, verification_key_id
@@ -124,7 +124,9 @@ def _policies(fields: JsonObject, folder: Path) -> dict[int, PolicyHeader]:
     """Each policy document is checked against W1-W7 here: its root is only worth what its numbers are."""
     headers: dict[int, PolicyHeader] = {}
     for name in fields.texts("policies"):
-        policy = parse_policy(read_whole(folder / name, "the policy"))
+        data = read_whole(folder / name, "the policy")
+        with naming(folder / name):
+            policy = parse_policy(data)
         headers[build_tree(policy).root] = PolicyHeader(
             policy.name, policy.publisher, policy.epoch, policy.as_of, policy.expires
         )
@@ -135,18 +137,18 @@ def _keys(fields: JsonObject, folder: Path) -> dict[str, AcceptedKey]:
     keys: dict[str, AcceptedKey] = {}
     for n, item in enumerate(fields.list("verification_keys")):
         where = f"{fields.where}.verification_keys[{n}]"
-        entry = JsonObject(item, where, ("file", "kind"), error=ConfigError)
+        entry = JsonObject(item, where, ("file", "kind", "circuit", "circuit_digest"), error=ConfigError)
         kind = entry.text("kind")
         if kind not in set(KeyKind):
             entry.fail("kind", f"is {kind!r}; use one of {', '.join(KeyKind)}")
         key = read_verification_key(folder / entry.text("file", max_length=1000))
-        keys[verification_key_id(key)] = AcceptedKey(key, KeyKind(kind))
+        circuit, digest = entry.text("circuit"), entry.hex("circuit_digest", 32)
+        keys[verification_key_id(key)] = AcceptedKey(key, KeyKind(kind), circuit, digest)
     return keys
 
 
 def read_verification_key(path: Path) -> bytes:
     """A verification key in iden3's JSON, as bytes; raises InputError or FormatError naming the file."""
-    try:
-        return parse_verification_key(load_json(read_whole(path, "the verification key")))
-    except FormatError as error:
-        raise FormatError(f"{path}: {error}") from error
+    data = read_whole(path, "the verification key")
+    with naming(path):
+        return parse_verification_key(load_json(data))

@@ -130,7 +130,7 @@ async def prove(service: Service, job: Job, tell: Tell) -> Finish:
         made = records.add_bundle(document, account=name, snapshot=stored.id, now=now)
         told = {"bundle": made, "venue": bundle.context.venue, "expiry": bundle.context.expiry}
         records.add_event("proof", name, json.dumps(told), now)
-        return {"bundle": made}
+        return {"bundle": made, "keyKind": bundle.key_kind.value}
 
     return finish
 

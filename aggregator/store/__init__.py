@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from aggregator.store.database import Store
-from aggregator.store.files import read_whole, write_whole
+from aggregator.store.files import naming, read_whole, write_whole
 from aggregator.store.home import Home
 from aggregator.store.keyfile import new_holder_key, read_holder_key, read_secret, write_secret
 from aggregator.store.ownership import Link, Revocation
@@ -18,6 +18,7 @@ __all__ = [
     "Store",
     "StoredSnapshot",
     "document_id",
+    "naming",
     "new_holder_key",
     "read_holder_key",
     "read_secret",

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from aggregator.model.errors import InputError
+from aggregator.model.errors import CounterfoilError, InputError
 
 
 def write_whole(path: Path, data: bytes, *, mode: int = 0o644, replace: bool = True) -> None:
@@ -55,3 +57,12 @@ def read_whole(path: Path, what: str, *, limit: int = 1 << 26) -> bytes:
     if len(data) > limit:
         raise InputError(f"{what} {path} is larger than {limit} bytes; check that it is the right file")
     return data
+
+
+@contextmanager
+def naming(where: object) -> Iterator[None]:
+    """Put the name of what is read, a file or an id, before every error of the tree that reading it raises."""
+    try:
+        yield
+    except CounterfoilError as error:
+        raise type(error)(f"{where}: {error}") from error

@@ -6,7 +6,7 @@ https://github.com/Arachnid/deterministic-deployment-proxy, at this address on m
 
 The way to a production registry, each step a transaction that `chains.relayer` can send:
 
-1. `timelock` and `registry` (owned by the deploying account), placed on every chain;
+1. `verifier`, `timelock` and `registry` (owned by the deploying account), placed on every chain;
 2. the deploying account sets verifiers, policies, coverages, guardian (`chains.contracts.registry`, `.administration`);
 3. `handover_call`: it names the timelock as the next owner;
 4. a proposer sends `schedule_call` of `acceptOwnership`, and after the delay an executor `execute_call`.
@@ -16,7 +16,7 @@ From then on every change of what the registry accepts is a step 4 of its own. `
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -26,6 +26,7 @@ from web3 import AsyncWeb3
 
 from aggregator.model.errors import ChainError, InputError
 from chains.contracts.administration import transfer_ownership_call
+from chains.contracts.calldata import verifying_key_words
 from chains.contracts.coding import call_data, creation_code
 
 DEPLOYER: Final = "0x4e59b44847b379578588920cA78FbF26c0B4956C"
@@ -66,6 +67,16 @@ def place(name: str, *arguments: object, salt: bytes = bytes(32)) -> Placement:
     code = creation_code(name, *arguments)
     digest = keccak(b"\xff" + bytes.fromhex(DEPLOYER[2:]) + salt + keccak(code))
     return Placement(name, to_checksum_address(digest[12:]), DEPLOYER, salt + code)
+
+
+def verifier(key: Mapping[str, Any], *, dev: bool, salt: bytes = bytes(32)) -> Placement:
+    """The placement of a verifier. `aggregator.service.verifiers` takes `dev` from the proving key.
+
+    Parameters:
+        key: the parsed `verification_key.json`.
+        dev: whether one machine made the key; a production registry refuses it then.
+    """
+    return place("Groth16Verifier", verifying_key_words(key), dev, salt=salt)
 
 
 def timelock(

@@ -5,15 +5,18 @@ It is for people and for finding files; what it says is checked against the file
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
+import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from aggregator.model.errors import FormatError, InputError
 from aggregator.model.strictjson import JsonObject, canonical_json, load_json
@@ -63,16 +66,40 @@ class Ceremony:
 
 
 @contextmanager
-def refusals(next_step: str) -> Iterator[None]:
-    """Turns the core's refusals into errors that say what to do next."""
+def refusals(next_step: str, **copied: Path) -> Iterator[None]:
+    """Turns the core's refusals into errors that say what to do next.
+
+    With `copy` and `of` the file that was copied is named, not the copy.
+    """
+
+    def named(text: str) -> str:
+        return text.replace(str(copied["copy"]), str(copied["of"])) if copied else text
+
     try:
         yield
     except ValueError as error:
-        raise FormatError(f"{error}; {next_step}") from error
+        raise FormatError(f"{named(str(error))}; {next_step}") from error
     except OSError as error:
         raise InputError(
-            f"{error.filename or 'a file'} cannot be read or written ({error.strerror}); {next_step}"
+            f"{named(str(error.filename or 'a file'))} cannot be read or written ({error.strerror}); {next_step}"
         ) from error
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """A file opened for reading. Raises OSError, also for a pipe or a device, for which nothing is waited."""
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+    return os.fdopen(handle, "rb")
+
+
+def private_copy(path: Path, folder: Path) -> Path:
+    """A copy that nobody else changes or cuts off: what is checked is what is taken. Raises OSError."""
+    copy = folder / path.name
+    with open_regular(path) as source, copy.open("xb") as target:
+        shutil.copyfileobj(source, target, _CHUNK)
+    return copy
 
 
 def sha256_of(path: Path) -> str:
@@ -87,7 +114,7 @@ def blake2b_of(path: Path) -> str:
 
 def _digest(path: Path, algorithm: str) -> str:
     hasher = hashlib.new(algorithm)
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         while chunk := file.read(_CHUNK):
             hasher.update(chunk)
     return hasher.hexdigest()
@@ -125,7 +152,11 @@ def parse(data: bytes, where: str) -> Ceremony:
 
     Raises: FormatError naming the field and the reason.
     """
-    document = JsonObject(load_json(data), where, ("schema", "circuit", "powers", "keys"))
+    try:
+        value = load_json(data)
+    except FormatError as error:
+        raise FormatError(f"{where}: {error}") from error
+    document = JsonObject(value, where, ("schema", "circuit", "powers", "keys"))
     document.schema(SCHEMA)
     circuit = document.child("circuit", ("name", "digest", "r1csSha256", "hash"))
     powers = document.child("powers", ("file", "blake2b", "power", "contributions", "origin"))
@@ -156,8 +187,8 @@ def parse(data: bytes, where: str) -> Ceremony:
 def _parse_key(value: object, where: str) -> KeyFile:
     key = JsonObject(value, where, ("file", "sha256", "name", "contribution"))
     name, contribution = key.value["name"], key.value["contribution"]
-    if not isinstance(name, str) or len(name) > 200:
-        key.fail("name", "is not a text of at most 200 characters; restore the document")
+    if not isinstance(name, str) or len(name) > 200 or not name.isprintable():
+        key.fail("name", "is not a text of at most 200 printable characters; restore the document")
     if contribution != "":
         contribution = key.text("contribution", _HASH)
     return KeyFile(key.text("file", _KEY_NAME), key.text("sha256"), name, contribution)
@@ -175,7 +206,7 @@ def load(directory: Path) -> Ceremony:
     """
     path = directory / FILE_NAME
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             data = file.read(_MAX_BYTES + 1)
     except OSError as error:
         raise InputError(

@@ -5,9 +5,9 @@ Every step reads one key and writes the next; the coordinator's folder holds the
 
 from __future__ import annotations
 
-import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -25,6 +25,7 @@ from circuits.ceremony.record import (
     blake2b_of,
     key_name,
     load,
+    private_copy,
     refusals,
     save,
     sha256_of,
@@ -45,13 +46,17 @@ class Entry:
     value: bytes
 
 
-def entries(path: Path) -> tuple[str, list[Entry]]:
-    """The circuit's hash and the contributions in a key.
+def entries(path: Path, of: Path | None = None) -> tuple[str, list[Entry]]:
+    """The circuit's hash and the contributions in a key; `of` is the file that `path` is a copy of.
 
     Raises: FormatError naming file, section and reason; InputError when the file cannot be read.
     """
-    with refusals("fetch the key again"):
+    with refusals("fetch the key again", copy=path, of=of or path):
         circuit_hash, found = _native.read_transcript(path)
+    if odd := [name for name, _, _ in found if not name.isprintable()]:
+        raise FormatError(
+            f"{of or path}: the name {odd[0]!r} of a contribution is not all printable; ask for one with another name"
+        )
     return circuit_hash.hex(), [
         Entry(name, digest.hex(), beacon[0] if beacon else None, beacon[1] if beacon else b"")
         for name, digest, beacon in found
@@ -65,20 +70,39 @@ def compile_again(name: str) -> ReadyCircuit:
     return ReadyCircuit(size, compiled, to_native(compiled), compiled.digest())
 
 
-def read_powers(path: Path) -> Powers:
-    """What a `.ptau` is, by its header and digest. Its points are checked when a key is made from them."""
-    with refusals("fetch the file again"):
+def read_powers(path: Path, of: Path | None = None) -> Powers:
+    """What a `.ptau` is, by its header and digest; `of` is the file that `path` is a copy of.
+
+    Its points are checked when a key is made from them.
+    """
+    with refusals("fetch the file again", copy=path, of=of or path):
         power, _, _, contributions = _native.read_powers(path)
         digest = blake2b_of(path)
     return Powers(path.name, digest, power, contributions, published.origin(digest))
 
 
-def first_key(circuit: ReadyCircuit, ptau: Path, r1cs: Path, key: Path, progress: Progress) -> str:
+@contextmanager
+def copied(path: Path, folder: Path | None = None) -> Iterator[Path]:
+    """A private copy of a file, in a folder of its own under `folder` or where temporary files go."""
+    with ExitStack() as stack:
+        with refusals("give a file that can be read, and a folder (TMPDIR) with space for a copy"):
+            scratch = stack.enter_context(tempfile.TemporaryDirectory(dir=folder, prefix=".counterfoil-"))
+            copy = private_copy(path, Path(scratch))
+        yield copy
+
+
+def first_key(
+    circuit: ReadyCircuit, ptau: Path, r1cs: Path, key: Path, progress: Progress, of: Path | None = None
+) -> str:
     """Writes a circuit's `.r1cs` and the ceremony's first key; returns the circuit's hash.
+
+    `of` is the file that `ptau` is a copy of.
 
     The constraints are read back from the file, so that the key has them in the file's order, as snarkjs would.
     """
-    with refusals("choose a sound .ptau that is large enough, and a folder with space"):
+    with refusals(
+        "choose a sound .ptau that is large enough, and a folder with space", copy=ptau, of=of or ptau
+    ):
         circuit.native.write_r1cs(r1cs)
         return _native.setup_first_key(_native.Circuit.read_r1cs(r1cs), ptau, key, progress).hex()
 
@@ -86,15 +110,30 @@ def first_key(circuit: ReadyCircuit, ptau: Path, r1cs: Path, key: Path, progress
 def init(circuit: ReadyCircuit, ptau: Path, directory: Path, progress: Progress = lambda _: None) -> Ceremony:
     """Makes a folder with the first key of a circuit from the powers in `ptau`.
 
+    The folder is made beside its place and moved there, so that one that failed is not in the way of the next.
     Raises: InputError when the folder is in use, FormatError when the powers are not sound.
     """
-    powers = read_powers(ptau)
     with refusals("choose another folder"):
-        directory.mkdir(parents=True, exist_ok=True)
-        if any(directory.iterdir()):
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        if directory.exists() and any(directory.iterdir()):
             raise InputError(f"{directory} is not empty; choose a new folder for the ceremony")
-    r1cs, key = directory / CIRCUIT_FILE, directory / key_name(0)
-    circuit_hash = first_key(circuit, ptau, r1cs, key, progress)
+    parent = directory.resolve().parent
+    with copied(ptau, parent) as copy, refusals("choose another folder"):
+        made = copy.parent / "made"
+        made.mkdir()
+        ceremony = _begin(circuit, copy, ptau, made, progress)
+        if directory.exists():
+            for name in (CIRCUIT_FILE, key_name(0), FILE_NAME):
+                (made / name).rename(directory / name)
+        else:
+            made.rename(directory)
+    return ceremony
+
+
+def _begin(circuit: ReadyCircuit, copy: Path, ptau: Path, folder: Path, progress: Progress) -> Ceremony:
+    powers = read_powers(copy, ptau)
+    r1cs, key = folder / CIRCUIT_FILE, folder / key_name(0)
+    circuit_hash = first_key(circuit, copy, r1cs, key, progress, ptau)
     ceremony = Ceremony(
         circuit=circuit.size.name,
         circuit_digest=circuit.digest,
@@ -103,7 +142,7 @@ def init(circuit: ReadyCircuit, ptau: Path, directory: Path, progress: Progress 
         powers=powers,
         keys=(KeyFile(key.name, sha256_of(key), "", ""),),
     )
-    save(directory, ceremony)
+    save(folder, ceremony)
     return ceremony
 
 
@@ -117,9 +156,10 @@ def contribute(
     _check_name(name)
     if out.exists():
         raise InputError(f"{out} exists; choose another name, so that no contribution is lost")
-    entries(key)
-    with refusals("fetch the key again, or choose another folder"):
-        digest = _native.contribute(key, out, name, text, progress)
+    with copied(key) as copy:
+        entries(copy, key)
+        with refusals("fetch the key again, or choose another folder", copy=copy, of=key):
+            digest = _native.contribute(copy, out, name, text, progress)
     return KeyFile(out.name, sha256_of(out), name, digest.hex())
 
 
@@ -130,13 +170,18 @@ def apply_beacon(
     _check_name(name)
     ceremony = load(directory)
     last = directory / ceremony.keys[-1].file
-    _is_unchanged(last, ceremony.keys[-1])
     out = directory / key_name(len(ceremony.keys))
-    seed = beacons.seed(value, iterations, lambda share: progress(share / 2))
-    with refusals("choose another folder or beacon"):
-        digest = _native.apply_beacon(
-            last, out, name, value, iterations, seed, lambda share: progress((1 + share) / 2)
-        )
+    with copied(last) as copy:
+        _is_unchanged(copy, last, ceremony.keys[-1])
+        if any(entry.iterations is not None for entry in entries(copy, last)[1]):
+            raise InputError(f"{last} ends with a beacon already; run: counterfoil ceremony finish")
+        with refusals("go back to the last sound contribution", copy=copy, of=last):
+            _native.check_transcript(copy)
+        seed = beacons.seed(value, iterations, lambda share: progress(share / 2))
+        with refusals("choose another folder or beacon", copy=copy, of=last):
+            digest = _native.apply_beacon(
+                copy, out, name, value, iterations, seed, lambda share: progress((1 + share) / 2)
+            )
     made = KeyFile(out.name, sha256_of(out), name, digest.hex())
     save(directory, replace(ceremony, keys=(*ceremony.keys, made)))
     return made
@@ -149,7 +194,21 @@ def receive(directory: Path, file: Path, progress: Progress = lambda _: None) ->
     """
     ceremony = load(directory)
     first, last = (directory / ceremony.keys[i].file for i in (0, -1))
-    circuit_hash, found = entries(file)
+    target = directory / key_name(len(ceremony.keys))
+    with copied(file, directory) as copy:
+        made = _only_new(ceremony, copy, file, last)
+        with refusals(f"ask its maker for a contribution to {last.name} again", copy=copy, of=file):
+            _native.verify_ceremony(copy, first, [], progress)
+            copy.chmod(0o644)
+            taken = KeyFile(target.name, sha256_of(copy), made.name, made.contribution)
+            copy.rename(target)
+    save(directory, replace(ceremony, keys=(*ceremony.keys, taken)))
+    return taken
+
+
+def _only_new(ceremony: Ceremony, copy: Path, file: Path, last: Path) -> Entry:
+    """The one contribution that a participant's file has beyond the last key; raises FormatError."""
+    circuit_hash, found = entries(copy, file)
     if circuit_hash != ceremony.circuit_hash:
         raise FormatError(
             f"{file} is a key of another circuit or ceremony; ask its maker for a contribution to {last.name}"
@@ -168,21 +227,14 @@ def receive(directory: Path, file: Path, progress: Progress = lambda _: None) ->
         raise FormatError(
             f"{file} has {len(hashes) - len(expected)} new contributions; receive them one by one, in their order"
         )
-    with refusals(f"ask its maker for a contribution to {last.name} again"):
-        seeds = beacon_seeds(found, lambda _: None)
-        _native.verify_ceremony(file, first, seeds, progress)
-        target = directory / key_name(len(ceremony.keys))
-        with tempfile.NamedTemporaryFile(dir=directory, prefix=".receive.", delete=False) as copy:
-            partial = Path(copy.name)
-        try:
-            shutil.copyfile(file, partial)
-            partial.chmod(0o644)
-            partial.replace(target)
-        finally:
-            partial.unlink(missing_ok=True)
-    made = KeyFile(target.name, sha256_of(target), found[-1].name, hashes[-1])
-    save(directory, replace(ceremony, keys=(*ceremony.keys, made)))
-    return made
+    if any(entry.iterations is not None for entry in known):
+        raise FormatError(f"{last} ends the ceremony with its beacon; nothing comes after it")
+    if found[-1].iterations is not None:
+        raise FormatError(
+            f"{file} adds a beacon and no secret, and a participant could have chosen its value; ask its maker for a "
+            "contribution: only `counterfoil ceremony beacon` adds a beacon, at the end"
+        )
+    return found[-1]
 
 
 def beacon_seeds(found: list[Entry], progress: Progress) -> list[bytes]:
@@ -194,10 +246,10 @@ def beacon_seeds(found: list[Entry], progress: Progress) -> list[bytes]:
     ]
 
 
-def _is_unchanged(path: Path, recorded: KeyFile) -> None:
+def _is_unchanged(copy: Path, of: Path, recorded: KeyFile) -> None:
     with refusals("restore the folder"):
-        if sha256_of(path) != recorded.sha256:
-            raise FormatError(f"{path} is not the file that {FILE_NAME} has the digest of; restore it")
+        if sha256_of(copy) != recorded.sha256:
+            raise FormatError(f"{of} is not the file that {FILE_NAME} has the digest of; restore it")
 
 
 def _check_name(name: str) -> None:

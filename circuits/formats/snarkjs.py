@@ -20,15 +20,15 @@ CURVE: Final = "bn128"
 _DECIMAL: Final = re.compile(r"0|[1-9][0-9]{0,77}")
 
 
-def parse_proof(value: object) -> bytes:
-    """Our 256 bytes of a proof.json.
+def parse_proof(value: object, where: str = "proof.json") -> bytes:
+    """Our 256 bytes of a proof.json, which is at `where`.
 
-    Raises: FormatError naming the field and the reason.
+    Raises: FormatError naming the place, the field and the reason.
     """
-    proof = _header(value, "proof.json")
-    a = _g1(proof, "pi_a", "proof.json")
-    b = _g2(proof, "pi_b", "proof.json")
-    c = _g1(proof, "pi_c", "proof.json")
+    proof = _header(value, where)
+    a = _g1(proof, "pi_a", where)
+    b = _g2(proof, "pi_b", where)
+    c = _g1(proof, "pi_c", where)
     return layout.join([*a, *b, *c])
 
 

@@ -50,14 +50,15 @@ def setup_dev(
 def open_key(path: str | os.PathLike[str], circuit: _native.Circuit | None = None) -> ProvingKey:
     """Opens a `.zkey` and checks its structure, its verification key and every coefficient.
 
-    Parameters: circuit, when given, is the one the key must have been made for.
+    Parameters: circuit, when given, is compared with the key's A and B at a random point. A key has no terms of C, so
+    this finds a key that was mixed up, and is no reason to trust one: records say which key is of which circuit.
     Raises: FormatError naming file, section and reason; InputError when the file cannot be read.
     """
     try:
         native = _native.ProvingKey.open(path)
         if circuit is not None and not native.matches(circuit):
             raise FormatError(
-                f"{path}: this key was made for another circuit: make or fetch the one for this version"
+                f"{path}: this key was made for another circuit (A or B differ): make or fetch the one for this version"
             )
     except ValueError as error:
         raise FormatError(f"{error}: make or fetch the key again") from error

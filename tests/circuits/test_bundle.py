@@ -12,7 +12,7 @@ import pytest
 
 from aggregator.margin.native import evaluate
 from aggregator.model.anchors import BlockAnchor, Finality, Trust, anchors_hash, eip155
-from aggregator.model.errors import CannotProveError, FormatError, InputError, ProofRefusedError
+from aggregator.model.errors import CannotProveError, FormatError, ProofRefusedError
 from aggregator.model.policy import Level
 from circuits.artifacts import ready
 from circuits.assignment import Holder
@@ -100,32 +100,28 @@ def test_the_independent_verifier_refuses_a_mutated_input() -> None:
 
 
 def _edit(path: str, value: object) -> bytes:
+    return _edits({path: value})
+
+
+def _edits(changes: dict[str, object]) -> bytes:
     document: Any = json.loads(encode_bundle(bundle()))
-    *parents, last = path.split(".")
-    target = document
-    for name in parents:
-        target = target[int(name)] if isinstance(target, list) else target[name]
-    if value is None:
-        del target[last]
-    else:
-        target[last] = value
+    for path, value in changes.items():
+        *parents, last = path.split(".")
+        target = document
+        for name in parents:
+            target = target[int(name)] if isinstance(target, list) else target[name]
+        if value is None:
+            del target[last]
+        else:
+            target[last] = value
     return json.dumps(document).encode()
 
 
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        ("statement.amountUsd", "250000.000001", "has been altered"),
-        ("statement.amountUsd", "-1", "has been altered"),
-        ("statement.level", "MM", "has been altered"),
         ("statement.level", "XM", "use IM or MM"),
-        ("context.venue", "0x" + "ff" * 20, "made for somebody else"),
-        ("context.chainId", 1, "made for somebody else"),
-        ("context.registry", "0x" + "12" * 20, "made for somebody else"),
-        ("context.expiry", 1_790_003_601, "made for somebody else"),
-        ("context.cutTime", 1_790_000_006, "made for somebody else"),
-        ("context.anchorsHash", "0x" + "00" * 32, "do not hash"),
-        ("anchors.0.number", "8", "do not hash"),
+        ("statement.amountUsd", "250000\u001b[2K", "printable"),
         ("public.accountId", str(MODULUS), r"0\.\.r-1"),
         ("public.requirementAndLevel", str(3 << 80), r"above 2\^81"),
         ("public.context", None, "lacks the field"),
@@ -133,13 +129,44 @@ def _edit(path: str, value: object) -> bytes:
         ("circuit.key", "trusted", "use one of dev, ceremony"),
         ("circuit.digest", "0x12", "32 bytes"),
         ("attestations.0.signature", "0x00", "65 bytes"),
+        ("attestations", [{}] * 65, "lacks the field"),
         ("schema", "counterfoil/bundle/2", "convert the document"),
         ("proof.pi_a", ["1", "2"], "pi_a"),
     ],
 )
-def test_a_bundle_that_contradicts_itself_is_refused(path: str, value: object, message: str) -> None:
-    with pytest.raises(InputError, match=message):
+def test_a_malformed_bundle_is_refused(path: str, value: object, message: str) -> None:
+    with pytest.raises(FormatError, match=message):
         parse_bundle(_edit(path, value))
+
+
+@pytest.mark.parametrize(
+    ("edits", "message"),
+    [
+        ({"statement.amountUsd": "250000.000001"}, "250000 at IM; it has been altered"),
+        ({"statement.amountUsd": "-1"}, "altered"),
+        ({"statement.level": "MM"}, "altered"),
+        # The same sum of amount and 2^80 level, written otherwise.
+        (
+            {"statement.amountUsd": f"{(2**80 + AMOUNT) // 10**6}.706176", "statement.level": "MM"},
+            "250000 at IM; it has been altered",
+        ),
+        # The same amount, written otherwise than bundles write it.
+        ({"statement.amountUsd": "00250000"}, "altered"),
+        ({"statement.amountUsd": "250000.000000"}, "altered"),
+        ({"statement.amountUsd": "250,000"}, "altered"),
+        ({"context.venue": "0x" + "ff" * 20}, "made for somebody else"),
+        ({"context.chainId": 1}, "made for somebody else"),
+        ({"context.registry": "0x" + "12" * 20}, "made for somebody else"),
+        ({"context.expiry": 1_790_003_601}, "made for somebody else"),
+        ({"context.cutTime": 1_790_000_006}, "made for somebody else"),
+        ({"context.anchorsHash": "0x" + "00" * 32}, "do not hash"),
+        ({"anchors.0.number": "8"}, "do not hash"),
+    ],
+)
+def test_a_bundle_that_contradicts_itself_is_not_relied_on(edits: dict[str, object], message: str) -> None:
+    """It was altered, which is another thing than malformed: the exit code says to ask the holder for a new one."""
+    with pytest.raises(ProofRefusedError, match=f"{message}.*ask the holder for a new one"):
+        parse_bundle(_edits(edits))
 
 
 def test_cut_off_and_doubled_documents_are_refused() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ from circuits import artifacts
 from circuits import cache as circuit_cache
 from circuits.artifacts import to_native
 from circuits.cache import cache_path, load, sources, store
-from circuits.r1cs import CompiledCircuit
+from circuits.r1cs import CompiledCircuit, Matrix
 from circuits.solvency import SIZES, Size, build
 from tests.circuits.malformed import spliced
 
@@ -55,6 +56,22 @@ def test_what_is_kept_is_what_was_compiled(compiled: CompiledCircuit, kept: Path
     ):
         assert getattr(circuit, name) == getattr(compiled, name)
     assert to_native(circuit).n_constraints == compiled.n_constraints
+
+
+def test_another_circuit_under_the_digest_is_as_good_as_none(
+    compiled: CompiledCircuit, tmp_path: Path
+) -> None:
+    """One coefficient of C differs: the file says the right digest and its checksum is good."""
+    coef = compiled.c.coef.copy()
+    coef[len(coef) // 2] = (coef[len(coef) // 2] + 1) % len(compiled.coefs)
+    weak = dataclasses.replace(compiled, c=Matrix(compiled.c.ptr, compiled.c.idx, coef))
+    assert weak.digest() != compiled.digest()
+    store(weak, compiled.digest(), tmp_path)
+    assert cache_path(compiled.name, tmp_path).exists()
+    assert load(compiled.name, tmp_path) is None
+    store(weak, weak.digest(), tmp_path)
+    cache_path(compiled.name, tmp_path).rename(cache_path("another", tmp_path))
+    assert load("another", tmp_path) is None
 
 
 def test_a_damaged_file_is_as_good_as_none(compiled: CompiledCircuit, kept: Path) -> None:

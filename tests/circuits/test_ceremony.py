@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import random
 import shutil
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -282,6 +284,153 @@ def test_every_flipped_byte_but_of_a_name_is_refused(stage: Stage, tmp_path: Pat
         assert taken.contribution == good[-1].contribution
         assert any(name in data[at - 8 : at + 8] for name in (b"alice", b"bob"))
         rewound(stage, 2)
+
+
+def test_what_was_checked_is_what_is_taken(stage: Stage, tmp_path: Path) -> None:
+    """A file that is exchanged, or cut off, while it is checked changes nothing: the coordinator has a copy."""
+    upload, good = tmp_path / "upload.zkey", stage.sent[1].read_bytes()
+    for swapped in (b"not a key at all", b""):
+        upload.write_bytes(good)
+
+        def swap(_share: float, swapped: bytes = swapped) -> None:
+            with upload.open("r+b") as file:
+                file.truncate(0)
+                file.write(swapped)
+
+        made = ceremony.receive(rewound(stage, 2), upload, swap)
+        assert (stage.directory / made.file).read_bytes() == good
+        assert made.sha256 == hashlib.sha256(good).hexdigest()
+        assert not list(stage.directory.glob(".*"))
+
+
+def test_powers_that_are_cut_off_meanwhile_do_not_end_the_process(stage: Stage, tmp_path: Path) -> None:
+    ptau = Path(shutil.copy(stage.ptau, tmp_path / "powers.ptau"))
+    made = ceremony.init(square(), ptau, tmp_path / "c", lambda _: ptau.write_bytes(b""))
+    assert made.powers.blake2b == record.blake2b_of(stage.ptau)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder", "device"])
+def test_only_files_are_read(stage: Stage, tmp_path: Path, kind: str) -> None:
+    """Opening a pipe would wait for its writer for ever."""
+    odd = tmp_path / "odd.zkey"
+    if kind == "pipe":
+        os.mkfifo(odd)
+    elif kind == "folder":
+        odd.mkdir()
+    else:
+        odd.symlink_to("/dev/zero")
+    with pytest.raises(InputError, match="not a regular file"):
+        ceremony.receive(rewound(stage, 2), odd)
+    with pytest.raises(InputError, match="not a regular file"):
+        ceremony.init(square(), odd, tmp_path / "c")
+    assert not (tmp_path / "c").exists()
+    for opened in (_native.ProvingKey.open, _native.read_transcript, _native.read_powers):
+        with pytest.raises(ValueError, match="not a regular file"):
+            opened(odd)
+
+
+def test_a_participants_beacon_is_refused_and_not_hashed(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would pass for the announced one, and its maker would say for how long everybody hashes."""
+    directory, sent = rewound(stage, 3), tmp_path / "m.zkey"
+    _native.apply_beacon(directory / "0002.zkey", sent, "mallory", b"chosen", 10, beacons.seed(b"chosen", 10))
+    monkeypatch.setattr(beacons, "seed", lambda *_: pytest.fail("hashed"))
+    with pytest.raises(FormatError, match="adds a beacon and no secret"):
+        ceremony.receive(directory, sent)
+    assert len(record.load(directory).keys) == 3
+
+
+def test_nothing_comes_after_the_beacon(stage: Stage, tmp_path: Path) -> None:
+    late = tmp_path / "late.zkey"
+    ceremony.contribute(stage.directory / "0003.zkey", late, "late")
+    with pytest.raises(FormatError, match="nothing comes after it"):
+        ceremony.receive(stage.directory, late)
+    with pytest.raises(InputError, match="ends with a beacon already"):
+        ceremony.apply_beacon(stage.directory, BEACON, 10)
+
+
+def test_a_beacon_in_the_middle_is_no_end(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a folder of a version that took a participant's beacon in."""
+    monkeypatch.setattr(run, "_only_new", lambda _c, copy, file, _l: run.entries(copy, file)[1][-1])
+    directory, late = stage.directory, stage.directory.parent / "late.zkey"
+    ceremony.contribute(directory / "0003.zkey", late, "late")
+    last = directory / "0004.zkey"
+    shutil.copy(late, last)
+    loaded, entry = record.load(directory), run.entries(last)[1][-1]
+    key = record.KeyFile(last.name, record.sha256_of(last), entry.name, entry.contribution)
+    record.save(directory, replace(loaded, keys=(*loaded.keys, key)))
+    with pytest.raises(FormatError, match="has a beacon as contribution 3"):
+        ceremony.verify(square(), stage.ptau, directory)
+
+
+def test_the_announced_beacon_is_asked_for(stage: Stage, tmp_path: Path) -> None:
+    for value in (b"another", b""):
+        with pytest.raises(FormatError, match="the beacon is 0x00c0ffee, not 0x"):
+            ceremony.verify(square(), stage.ptau, stage.directory, beacon=value)
+    assert ceremony.verify(square(), stage.ptau, stage.directory, beacon=BEACON).beacon == "0x00c0ffee"
+    with pytest.raises(FormatError, match="the beacon is missing"):
+        ceremony.verify(square(), stage.ptau, rewound(stage, 3), beacon=BEACON)
+
+
+def test_a_forged_transcript_is_found_before_its_beacon_is_hashed(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = stage.directory / "0003.zkey"
+    data = path.read_bytes()
+    part = section(data, 10)
+    start = 64 + 4 + CONTRIBUTION_BYTES
+    path.write_bytes(with_section(data, 10, spliced(part, start + 192, part[64 + 4 + 192 : 64 + 4 + 320])))
+    loaded, found = record.load(stage.directory), run.entries(path)[1]
+    keys = [
+        replace(key, contribution=entry.contribution)
+        for key, entry in zip(loaded.keys[1:], found, strict=True)
+    ]
+    keys[-1] = replace(keys[-1], sha256=record.sha256_of(path))
+    record.save(stage.directory, replace(loaded, keys=(loaded.keys[0], *keys)))
+    for number in (1, 2):
+        (stage.directory / record.key_name(number)).unlink()
+    monkeypatch.setattr(beacons, "seed", lambda *_: pytest.fail("hashed"))
+    with pytest.raises(FormatError, match="contribution 2 does not prove"):
+        ceremony.verify(square(), stage.ptau, stage.directory)
+
+
+def test_a_failed_begin_is_not_in_the_way(stage: Stage, tmp_path: Path) -> None:
+    """Neither in a new folder nor in an empty one that is there."""
+    small, there = make_powers(tmp_path / "small.ptau", 1), tmp_path / "there"
+    there.mkdir()
+    for directory in (tmp_path / "new", there):
+        with pytest.raises(FormatError, match="powers"):
+            ceremony.init(square(), small, directory)
+        ceremony.init(square(), stage.ptau, directory)
+        names = sorted(path.name for path in directory.iterdir())
+        assert names == ["0000.zkey", "ceremony.json", "circuit.r1cs"]
+    assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.parametrize(
+    ("number", "change", "reason"),
+    [
+        (3, lambda part: part[:-64], r"section 3 \(IC\) should have"),
+        (4, lambda part: part[:-4], r"section 4 \(coefficients\) should have"),
+        (4, lambda part: spliced(part, 8, b"\xff" * 4), "past the domain"),
+        (5, lambda part: part[:-64], r"section 5 \(points A\) should have"),
+        (5, lambda part: spliced(part, 64, b"\xff" * 64), r"points A\): point 1 has a coordinate"),
+        (6, lambda part: part[:-64], r"section 6 \(points B1\) should have"),
+        (6, lambda part: spliced(part, 0, b"\1" + bytes(63)), r"points B1\): point 0 is not on the curve"),
+        (7, lambda part: part + bytes(128), r"section 7 \(points B2\) should have"),
+        (7, lambda part: spliced(part, 128, b"\xff" * 128), r"points B2\): point 1 has a coordinate"),
+    ],
+)
+def test_nobody_contributes_to_a_malformed_key(
+    stage: Stage, tmp_path: Path, number: int, change: Callable[[bytes], bytes], reason: str
+) -> None:
+    data = stage.sent[0].read_bytes()
+    (tmp_path / "bad.zkey").write_bytes(with_section(data, number, change(section(data, number))))
+    with pytest.raises(FormatError, match=reason) as refusal:
+        ceremony.contribute(tmp_path / "bad.zkey", tmp_path / "out.zkey", "me")
+    assert str(tmp_path / "bad.zkey") in str(refusal.value)
+    assert not (tmp_path / "out.zkey").exists()
 
 
 # What verify and finish refuse

@@ -18,7 +18,7 @@ from py_ecc.optimized_bn128.optimized_pairing import pairing
 
 from aggregator.cli.verifying import deploy_verifier
 from aggregator.margin.native import evaluate
-from aggregator.model.errors import ExpiredError, FormatError, ProofRefusedError, WrongAudienceError
+from aggregator.model.errors import ExpiredError, ProofRefusedError, WrongAudienceError
 from aggregator.model.policy import Acceptance, Level, Policy
 from aggregator.service.venue import check_bundle, require
 from chains.contracts.calldata import proof_words, verifying_key_words
@@ -438,7 +438,7 @@ def test_a_proof_is_not_replayed_elsewhere(
     with pytest.raises(WrongAudienceError, match=reason):
         require(check_bundle(bundle, elsewhere, venue.NOW))
     reworded = replace(bundle, context=replace(bundle.context, **change))  # type: ignore[arg-type]
-    with pytest.raises(FormatError, match="made for somebody else"):
+    with pytest.raises(ProofRefusedError, match="made for somebody else"):
         parse_bundle(encode_bundle(reworded))
     refitted = _refitted(reworded)
     failed = [c.name for c in check_bundle(refitted, elsewhere, venue.NOW) if not c.passed]

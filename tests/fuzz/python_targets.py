@@ -208,6 +208,8 @@ policies = []
 [[verification_keys]]
 file = "verification_key.json"
 kind = "dev"
+circuit = "solvency-16"
+circuit_digest = "0x{"0d" * 32}"
 """
 
 

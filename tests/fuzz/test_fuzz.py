@@ -10,7 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.fuzz import ceremony_targets, chain_targets, native_targets, python_targets, runner
+from tests.fuzz import (
+    ceremony_targets,
+    chain_targets,
+    machine_targets,
+    native_targets,
+    python_targets,
+    runner,
+)
 from tests.fuzz.mutate import mutate_bytes, mutate_json, mutate_sections, mutate_toml
 from tests.fuzz.planted import PLANTED, planted
 from tests.fuzz.runner import Finding, fuzz
@@ -25,8 +32,8 @@ CASES = 100
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "group",
-    [native_targets, ceremony_targets, python_targets, chain_targets],
-    ids=["native", "ceremony", "documents", "chains"],
+    [native_targets, ceremony_targets, python_targets, chain_targets, machine_targets],
+    ids=["native", "ceremony", "documents", "chains", "machine"],
 )
 def test_no_parser_breaks(group: object) -> None:
     assert fuzz(group.TARGETS, seed=2026, cases=CASES) == []  # type: ignore[attr-defined]

@@ -25,6 +25,7 @@ from aggregator.model.errors import CounterfoilError, InputError
 from aggregator.policy import encode_policy
 from aggregator.service.http.app import make_app, open_service
 from aggregator.service.settings import load_settings
+from aggregator.service.venue import AcceptedKey
 from aggregator.store import Home, write_secret, write_whole
 from circuits.formats.snarkjs import encode_verification_key
 
@@ -156,7 +157,14 @@ class Playground:
             "accept_dev_keys": True,
             "policies": ["policy.json"],
         }
-        keys = '[[verification_keys]]\nfile = "verification_key.json"\nkind = "dev"\n'
+        own = AcceptedKey.own(self.tools.circuit, self.tools.key)
+        entry = {
+            "file": "verification_key.json",
+            "kind": own.kind.value,
+            "circuit": own.circuit,
+            "circuit_digest": own.circuit_digest,
+        }
+        keys = "[[verification_keys]]\n" + flat_toml(entry)
         return self._write(self.folder / f"{name}.toml", flat_toml(values) + keys)
 
     def _write(self, path: Path, text: str) -> Path:

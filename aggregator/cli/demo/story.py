@@ -241,7 +241,7 @@ async def prepare_proving(
     key = proving_key(circuit, None, stage.progress)
     stage.progress("deploying the verifier and the registry")
     net = world.home_chain.net
-    verifier = await deploy_verifier(net, key.verification_key)
+    verifier = await deploy_verifier(net, key.verification_key, kind_of(key))
     attestors = sorted((a.address for a in attestor_accounts(world)), key=lambda a: int(a, 16))
     owner = net.accounts[0].address
     threshold = world.config.threshold
@@ -413,7 +413,7 @@ def rules_of(
         threshold=world.config.threshold,
         coverages=(coverage,),
         policies={priced.root: header},
-        verification_keys={verification_key_id(key): AcceptedKey(key, kind_of(tools.key))},
+        verification_keys={verification_key_id(key): AcceptedKey.own(tools.circuit, tools.key)},
         max_age_s=MAX_AGE_S,
         chains=tuple(chain.net.caip2 for chain in world.chains),
         accept_dev_keys=True,

@@ -227,6 +227,8 @@ async def list_keys(service: Service, request: web.Request) -> web.Response:
         {
             "id": key,
             "kind": known[key].kind.value,
+            "circuit": known[key].circuit,
+            "circuitDigest": known[key].circuit_digest,
             "verificationKey": encode_verification_key(known[key].key),
         }
         for key in shown

@@ -254,6 +254,7 @@ def _bundle_entry(stored: StoredBundle, now: int) -> dict[str, object]:
         "registry": f"eip155:{context.chain_id}:{context.registry}",
         "expiry": context.expiry,
         "expired": context.expiry < now,
+        "keyKind": bundle.key_kind.value,
         **provenance.of_blocks(bundle.anchors, context.cut_time),
     }
 

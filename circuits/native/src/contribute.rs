@@ -3,24 +3,24 @@
 //! Source: snarkjs `zkey_contribute.js`, `zkey_beacon.js`, `zkey_verify_frominit.js`. A contribution multiplies delta by a
 //! secret d and divides the points of C and H by it; everything else stays as it was.
 
-use std::fs::File;
 use std::path::Path;
 
 use ark_bn254::{g1, Fr, G1Affine, G2Affine};
 use ark_ec::{AffineRepr, CurveGroup};
 use ark_ff::Field;
-use memmap2::Mmap;
 use zeroize::Zeroizing;
 
 use crate::binfile::{Sections, Writer};
 use crate::blake2b::Hash;
 use crate::bulk;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::invalid;
+use crate::key::check_pairs;
+use crate::mapped::Mapped;
 use crate::phase2::write_protocol;
-use crate::points::G1_BYTES;
+use crate::points::{Point, G1_BYTES};
 use crate::transcript::{Beacon, Secret, Transcript, MAX_NAME_BYTES, SEED_BYTES};
-use crate::zkey::{self, Header};
+use crate::zkey::{self, Header, Spans};
 
 const CHUNK: usize = 1 << 14;
 const UNCHANGED: [(u32, &str); 5] = [
@@ -34,18 +34,16 @@ const DIVIDED: [(u32, &str); 2] = [(zkey::POINTS_C, "points C"), (zkey::POINTS_H
 
 /// A mapped `.zkey`, as far as a ceremony looks into it.
 struct Key {
-    map: Mmap,
+    map: Mapped,
     name: String,
     header: Header,
     transcript: Transcript,
-    spans: [(usize, usize); 11],
+    spans: Spans,
 }
 
 impl Key {
     fn open(path: &Path) -> Result<Self> {
-        let file = File::open(path).map_err(Error::io(path))?;
-        // SAFETY: the map is only read; a file changed meanwhile gives a key that the ceremony's check refuses.
-        let map = unsafe { Mmap::map(&file) }.map_err(Error::io(path))?;
+        let map = Mapped::open(path)?;
         let sections = Sections::parse(path, &map, zkey::MAGIC, 1)?;
         let mut protocol = sections.section(zkey::PROTOCOL, "protocol")?;
         if protocol.u32()? != zkey::GROTH16 {
@@ -53,25 +51,7 @@ impl Key {
         }
         protocol.end()?;
         let header = Header::read(sections.section(zkey::HEADER, "header")?)?;
-        let private = i64::from(header.n_wires) - i64::from(header.n_public) - 1;
-        let mut spans = [(0, 0); 11];
-        for (id, what) in UNCHANGED.into_iter().chain(DIVIDED) {
-            let section = sections.section(id, what)?;
-            let count = match id {
-                zkey::POINTS_C => Some(private),
-                zkey::POINTS_H => Some(i64::from(header.domain_size)),
-                _ => None,
-            };
-            if count.is_some_and(|count| i64::try_from(section.left()) != Ok(count * G1_BYTES as i64)) {
-                return invalid!(
-                    "{} should have {} points, it has {} bytes",
-                    section.label(),
-                    count.unwrap_or_default(),
-                    section.left()
-                );
-            }
-            spans[id as usize] = sections.span(id).unwrap_or_default();
-        }
+        let spans = header.spans(&sections)?;
         let transcript = Transcript::read(sections.section(zkey::CONTRIBUTIONS, "contributions")?)?;
         Ok(Key {
             name: sections.name().to_string(),
@@ -96,14 +76,52 @@ impl Key {
         format!("{}: section {section} ({what})", self.name)
     }
 
-    fn points(&self, section: u32) -> Result<Vec<G1Affine>> {
+    fn points<G: Point>(&self, section: u32) -> Result<Vec<G>> {
+        self.map.require_whole()?;
         bulk::read(self.bytes(section), &self.label(section), true)
+    }
+
+    /// The header's delta has to be the one that the contributions lead to, in both groups.
+    fn require_delta(&self, delta: G1Affine) -> Result<()> {
+        if delta != self.header.delta_g1 {
+            return invalid!(
+                "{}: section 2 (header): delta is not that of the last contribution",
+                self.name
+            );
+        }
+        let (g, h) = (G1Affine::generator(), G2Affine::generator());
+        if !bulk::same_ratio([g, delta], [h, self.header.delta_g2]) {
+            return invalid!(
+                "{}: section 2 (header): delta differs between the two groups",
+                self.name
+            );
+        }
+        Ok(())
+    }
+
+    /// Refuses a key that would be copied with what nobody can prove with: a contribution to it would be lost.
+    fn check_unchanged(&self) -> Result<()> {
+        check_pairs(&self.header, &self.name)?;
+        self.points::<G1Affine>(zkey::IC)?;
+        self.points::<G1Affine>(zkey::POINTS_A)?;
+        self.points::<G1Affine>(zkey::POINTS_B1)?;
+        self.points::<G2Affine>(zkey::POINTS_B2)?;
+        let terms = self.bytes(zkey::COEFFICIENTS);
+        self.header.check_terms(terms, &self.label(zkey::COEFFICIENTS))
     }
 }
 
 /// The circuit's hash and the contributions of a key.
 pub fn read_transcript(path: &Path) -> Result<Transcript> {
     Ok(Key::open(path)?.transcript)
+}
+
+/// Checks that the contributions of a key follow from each other and prove their secrets, as far as that takes no
+/// beacon's seed; it is a matter of milliseconds, a seed may be one of hours.
+pub fn check_transcript(path: &Path) -> Result<()> {
+    let key = Key::open(path)?;
+    let delta = key.transcript.check(&key.label(zkey::CONTRIBUTIONS), None)?;
+    key.require_delta(delta)
 }
 
 /// Adds a contribution with a fresh secret to the key in `from`, writes the result to `to` and returns the contribution's
@@ -149,13 +167,18 @@ fn apply(
         return invalid!("contribution: its secret is 0");
     };
     let mut key = Key::open(from)?;
+    key.check_unchanged()?;
     key.header.delta_g1 = (key.header.delta_g1 * secret.d).into_affine();
     key.header.delta_g2 = (key.header.delta_g2 * secret.d).into_affine();
     let mut out = Writer::create(to, zkey::MAGIC, 1, 10)?;
     write_protocol(&mut out)?;
     key.header.write(&mut out)?;
     for (section, _) in UNCHANGED {
+        key.map.require_whole()?;
         out.begin(section)?;
+        if section == zkey::COEFFICIENTS {
+            out.u32((key.bytes(section).len() / zkey::COEFFICIENT_BYTES) as u32)?;
+        }
         out.write(key.bytes(section))?;
         out.end()?;
     }
@@ -164,6 +187,7 @@ fn apply(
     for (section, _) in DIVIDED {
         out.begin(section)?;
         for bytes in key.bytes(section).chunks(CHUNK * G1_BYTES) {
+            key.map.require_whole()?;
             let points: Vec<G1Affine> = bulk::read(bytes, &key.label(section), true)?;
             out.write(&bulk::montgomery(&bulk::scale::<g1::Config>(&points, &inverse)))?;
             done += bytes.len();
@@ -213,26 +237,18 @@ pub fn verify(
             key.name
         );
     }
+    key.map.require_whole()?;
+    first.map.require_whole()?;
     for (section, _) in UNCHANGED {
         if key.bytes(section) != first.bytes(section) {
             return invalid!("{} was changed", key.label(section));
         }
     }
     progress(0.2)?;
-    let delta = key.transcript.check(&key.label(zkey::CONTRIBUTIONS), seeds)?;
-    if delta != ours.delta_g1 {
-        return invalid!(
-            "{}: section 2 (header): delta is not that of the last contribution",
-            key.name
-        );
-    }
-    let (g, h) = (G1Affine::generator(), G2Affine::generator());
-    if !bulk::same_ratio([g, delta], [h, ours.delta_g2]) {
-        return invalid!(
-            "{}: section 2 (header): delta differs between the two groups",
-            key.name
-        );
-    }
+    let delta = key
+        .transcript
+        .check(&key.label(zkey::CONTRIBUTIONS), Some(seeds))?;
+    key.require_delta(delta)?;
     progress(0.3)?;
     for (section, _) in DIVIDED {
         if !divided(&key, &first, section, &ours.delta_g2)? {
@@ -248,7 +264,10 @@ pub fn verify(
 
 /// Whether a section times delta is that of the first key, by a random combination.
 fn divided(key: &Key, first: &Key, section: u32, delta_g2: &G2Affine) -> Result<bool> {
-    let (ours, theirs) = (key.points(section)?, first.points(section)?);
+    let (ours, theirs) = (
+        key.points::<G1Affine>(section)?,
+        first.points::<G1Affine>(section)?,
+    );
     if ours.len() != theirs.len() || ours.iter().zip(&theirs).any(|(a, b)| a.is_zero() != b.is_zero()) {
         return Ok(false);
     }

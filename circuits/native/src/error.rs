@@ -8,6 +8,8 @@ use std::path::Path;
 pub enum Error {
     /// What the caller gave is malformed: `ValueError`.
     Invalid(String),
+    /// A proving key is malformed, or changed while it was used: `MalformedKeyError`, a `ValueError`.
+    Key(String),
     /// The operating system refused: `OSError`.
     Io(std::io::Error, String),
     /// The caller's callback raised, or the process was interrupted: passed on as it is.
@@ -17,6 +19,14 @@ pub enum Error {
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
+    /// The error as the key's fault.
+    pub fn of_key(self) -> Error {
+        match self {
+            Error::Invalid(message) => Error::Key(message),
+            other => other,
+        }
+    }
+
     /// An I/O error that names the file it concerns.
     pub fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Error + '_ {
         move |error| Error::Io(error, path.display().to_string())
@@ -26,7 +36,7 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::Invalid(message) => f.write_str(message),
+            Error::Invalid(message) | Error::Key(message) => f.write_str(message),
             Error::Io(error, path) => write!(f, "{path}: {error}"),
             Error::Python(error) => error.fmt(f),
         }

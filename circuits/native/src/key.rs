@@ -1,6 +1,5 @@
 //! A proving key: a `.zkey` in memory-mapped form, checked when it is opened.
 
-use std::fs::File;
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -8,7 +7,6 @@ use ark_bn254::{Bn254, Fr, G1Affine, G2Affine};
 use ark_ec::pairing::Pairing;
 use ark_ec::AffineRepr;
 use ark_ff::{BigInt, Field, PrimeField, Zero};
-use memmap2::Mmap;
 use rayon::prelude::*;
 
 use crate::binfile::{word, Sections};
@@ -17,25 +15,24 @@ use crate::error::{Error, Result};
 use crate::fft::Quotient;
 use crate::field;
 use crate::invalid;
+use crate::mapped::Mapped;
 use crate::matrix::{Matrix, LONG};
-use crate::points::{G1_BYTES, G2_BYTES};
 use crate::random;
 use crate::verify::VerifyingKey;
 use crate::wide::Wide;
-use crate::zkey::{self, Header};
+use crate::zkey::{self, Header, Spans};
 
 /// Terms per parallel task, about.
 const TERMS_PER_TASK: usize = 1 << 15;
 
 pub struct ProvingKey {
-    map: Mmap,
-    file: File,
+    map: Mapped,
     name: String,
     pub header: Header,
     pub vk: VerifyingKey,
     /// How many participants a ceremony had; a locally made key has none.
     pub contributions: u32,
-    spans: [(usize, usize); 11],
+    spans: Spans,
     /// Where the terms of section 4 may be cut: each part has rows of its own, in file order.
     parts: Vec<Part>,
     quotient: OnceLock<Quotient>,
@@ -52,10 +49,7 @@ impl ProvingKey {
     /// Maps the file and checks its structure, the points of the verification key and every coefficient. The bulk
     /// points are checked when a proof is made from them.
     pub fn open(path: &Path) -> Result<Self> {
-        let file = File::open(path).map_err(Error::io(path))?;
-        // SAFETY: the map is only read. A file changed by another process while it is mapped can give wrong values,
-        // which `prove` finds by verifying its proof; one that was cut off is found by `require_whole` before it is used.
-        let map = unsafe { Mmap::map(&file) }.map_err(Error::io(path))?;
+        let map = Mapped::open(path)?;
         let sections = Sections::parse(path, &map, zkey::MAGIC, 1)?;
 
         let mut protocol = sections.section(zkey::PROTOCOL, "protocol")?;
@@ -64,60 +58,24 @@ impl ProvingKey {
         }
         protocol.end()?;
         let header = Header::read(sections.section(zkey::HEADER, "header")?)?;
-        let (n_wires, n_public) = (header.n_wires as usize, header.n_public as usize);
-        let domain = header.domain_size as usize;
-        if n_public >= n_wires || !domain.is_power_of_two() || domain <= n_public || domain > 1 << 27 {
-            return invalid!(
-                "{}: section 2 (header): {n_wires} wires, {n_public} public inputs and a domain of {domain} rows do not \
-                 fit together",
-                sections.name()
-            );
-        }
-        let mut spans = [(0, 0); 11];
-        for (id, what, size) in [
-            (zkey::IC, "IC", (n_public + 1) * G1_BYTES),
-            (zkey::POINTS_A, "points A", n_wires * G1_BYTES),
-            (zkey::POINTS_B1, "points B1", n_wires * G1_BYTES),
-            (zkey::POINTS_B2, "points B2", n_wires * G2_BYTES),
-            (zkey::POINTS_C, "points C", (n_wires - n_public - 1) * G1_BYTES),
-            (zkey::POINTS_H, "points H", domain * G1_BYTES),
-        ] {
-            let section = sections.section(id, what)?;
-            if section.left() != size {
-                return invalid!(
-                    "{} should have {size} bytes, it has {}",
-                    section.label(),
-                    section.left()
-                );
-            }
-            spans[id as usize] = sections.span(id).unwrap_or_default();
-        }
-
+        let spans = header.spans(&sections)?;
         let mut ic = sections.section(zkey::IC, "IC")?;
         let vk = VerifyingKey {
             alpha_g1: header.alpha_g1,
             beta_g2: header.beta_g2,
             gamma_g2: header.gamma_g2,
             delta_g2: header.delta_g2,
-            ic: (0..=n_public)
+            ic: (0..=header.n_public)
                 .map(|input| zkey::point(&mut ic, &format!("the point of public input {input}")))
                 .collect::<Result<_>>()?,
         };
         check_pairs(&header, sections.name())?;
 
-        let mut coefficients = sections.section(zkey::COEFFICIENTS, "coefficients")?;
-        let count = coefficients.u32()? as usize;
-        if coefficients.left() != count * zkey::COEFFICIENT_BYTES {
-            return invalid!(
-                "{} should have {count} terms, it has {} bytes of them",
-                coefficients.label(),
-                coefficients.left()
-            );
-        }
-        let terms = coefficients.bytes(coefficients.left())?;
-        let parts = check_terms(terms, &header, coefficients.label())?;
-        let (start, size) = sections.span(zkey::COEFFICIENTS).unwrap_or_default();
-        spans[zkey::COEFFICIENTS as usize] = (start + 4, size - 4);
+        let (start, size) = spans[zkey::COEFFICIENTS as usize];
+        let coefficients = sections.section(zkey::COEFFICIENTS, "coefficients")?;
+        let terms = &map[start..start + size];
+        header.check_terms(terms, coefficients.label())?;
+        let parts = cut(terms);
 
         let mut ceremony = sections.section(zkey::CONTRIBUTIONS, "contributions")?;
         ceremony.bytes(zkey::CIRCUIT_HASH_BYTES)?;
@@ -132,26 +90,12 @@ impl ProvingKey {
             parts,
             quotient: OnceLock::new(),
             map,
-            file,
         })
     }
 
-    /// Refuses a file that was cut off since it was opened: reading past its end would end the process. What writes keys
-    /// here moves a new file into place, which leaves the opened one whole.
+    /// Refuses a file that was cut off since it was opened.
     pub fn require_whole(&self) -> Result<()> {
-        let length = self
-            .file
-            .metadata()
-            .map_err(Error::io(Path::new(&self.name)))?
-            .len();
-        if length < self.map.len() as u64 {
-            return invalid!(
-                "{}: the file was cut off while in use, {length} of {} bytes are left",
-                self.name,
-                self.map.len()
-            );
-        }
-        Ok(())
+        self.map.require_whole()
     }
 
     /// The points of a section, or the terms of section 4.
@@ -179,8 +123,9 @@ impl ProvingKey {
     }
 
     /// A z and B z over the whole domain, the extra rows of the public inputs included. `z` has n_wires values and
-    /// `scalars` are the same as integers.
-    pub fn evaluate(&self, z: &[Fr], scalars: &[BigInt<4>]) -> [Vec<Fr>; 2] {
+    /// `scalars` are the same as integers. The terms were checked when the file was opened, and are read again here, so
+    /// that a file that somebody overwrote meanwhile is refused.
+    pub fn evaluate(&self, z: &[Fr], scalars: &[BigInt<4>]) -> Result<[Vec<Fr>; 2]> {
         let domain = self.header.domain_size as usize;
         let mut out = [vec![Fr::zero(); domain], vec![Fr::zero(); domain]];
         let [a, b] = &mut out;
@@ -199,11 +144,14 @@ impl ProvingKey {
         }
         tasks
             .into_par_iter()
-            .for_each(|(first_row, bytes, a, b)| evaluate_part(first_row, bytes, z, scalars, a, b));
-        out
+            .try_for_each(|(first_row, bytes, a, b)| evaluate_part(first_row, bytes, z, scalars, a, b))
+            .ok_or_else(|| Error::Key(format!("{}: the key changed while in use", self.name)))?;
+        Ok(out)
     }
 
-    /// Whether this key was made for `circuit`: the same sizes, and the same A z and B z for random z.
+    /// Whether this key may be one of `circuit`: the same sizes, and the same A z and B z for random z. C is not in a key's
+    /// terms and is not compared, so a key that matches may be of a circuit with another C: this finds a key that was
+    /// mixed up, and is no reason to trust one.
     pub fn matches(&self, circuit: &Circuit) -> Result<bool> {
         let header = &self.header;
         if (header.n_wires, header.n_public) != (circuit.n_wires, circuit.n_public)
@@ -219,7 +167,7 @@ impl ProvingKey {
             value *= seed;
         }
         let scalars: Vec<_> = z.iter().map(|value| value.into_bigint()).collect();
-        let [a, b] = self.evaluate(&z, &scalars);
+        let [a, b] = self.evaluate(&z, &scalars)?;
         let rows = circuit.n_constraints();
         let same = |matrix: &Matrix, ours: &[Fr]| {
             (0..rows)
@@ -232,7 +180,7 @@ impl ProvingKey {
 }
 
 /// alpha, beta and delta of the two groups must belong together.
-fn check_pairs(header: &Header, name: &str) -> Result<()> {
+pub fn check_pairs(header: &Header, name: &str) -> Result<()> {
     for (what, in_g1, in_g2) in [
         ("beta", header.beta_g1, header.beta_g2),
         ("delta", header.delta_g1, header.delta_g2),
@@ -245,32 +193,8 @@ fn check_pairs(header: &Header, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Checks every term and finds where the list may be cut.
-fn check_terms(terms: &[u8], header: &Header, label: &str) -> Result<Vec<Part>> {
-    terms
-        .par_chunks_exact(zkey::COEFFICIENT_BYTES)
-        .enumerate()
-        .try_for_each(|(index, term)| {
-            if word(term, 0) > 1 {
-                return invalid!(
-                    "{label}: term {index} is of matrix {}, there are A and B",
-                    word(term, 0)
-                );
-            }
-            if word(term, 4) >= header.domain_size {
-                return invalid!(
-                    "{label}: term {index} is in row {} past the domain",
-                    word(term, 4)
-                );
-            }
-            if word(term, 8) >= header.n_wires {
-                return invalid!("{label}: term {index} uses wire {} past the last", word(term, 8));
-            }
-            match field::limbs(&term[12..]) {
-                Some(limbs) if limbs < Fr::MODULUS => Ok(()),
-                _ => invalid!("{label}: term {index} has a coefficient not below the field order"),
-            }
-        })?;
+/// Where the list of terms may be cut.
+fn cut(terms: &[u8]) -> Vec<Part> {
     let count = terms.len() / zkey::COEFFICIENT_BYTES;
     let row = |index: usize| word(terms, index * zkey::COEFFICIENT_BYTES + 4) as usize;
     let whole = Part {
@@ -296,7 +220,7 @@ fn check_terms(terms: &[u8], header: &Header, label: &str) -> Result<Vec<Part>> 
             next += TERMS_PER_TASK;
         }
     }
-    Ok(parts)
+    parts
 }
 
 /// Adds the terms into their rows. Consecutive terms of one side of one row are a run; a run with the same wires and
@@ -308,53 +232,50 @@ fn evaluate_part(
     scalars: &[BigInt<4>],
     a: &mut [Fr],
     b: &mut [Fr],
-) {
+) -> Option<()> {
     let (terms, _) = terms.as_chunks::<{ zkey::COEFFICIENT_BYTES }>();
     let mut last: (&[[u8; zkey::COEFFICIENT_BYTES]], Fr) = (&[], Fr::zero());
     for run in terms.chunk_by(|left, right| left[..8] == right[..8]) {
-        let row = word(&run[0], 4) as usize - first_row;
-        let out = if word(&run[0], 0) == 0 {
-            &mut a[row]
-        } else {
-            &mut b[row]
-        };
+        let row = (word(&run[0], 4) as usize).checked_sub(first_row)?;
+        let side = if word(&run[0], 0) == 0 { &mut *a } else { &mut *b };
+        let out = side.get_mut(row)?;
         if run.len() < LONG {
-            *out += run_sum(run, z, scalars);
+            *out += run_sum(run, z, scalars)?;
             continue;
         }
         let same = last.0.len() == run.len() && last.0.iter().zip(run).all(|(l, r)| l[8..] == r[8..]);
         if !same {
-            last = (run, run_sum(run, z, scalars));
+            last = (run, run_sum(run, z, scalars)?);
         }
         *out += last.1;
     }
+    Some(())
 }
 
-/// The sum over one run.
-fn run_sum(run: &[[u8; zkey::COEFFICIENT_BYTES]], z: &[Fr], scalars: &[BigInt<4>]) -> Fr {
+/// The sum over one run; None when a term names a wire that there is not.
+fn run_sum(run: &[[u8; zkey::COEFFICIENT_BYTES]], z: &[Fr], scalars: &[BigInt<4>]) -> Option<Fr> {
     let one = zkey::montgomery_factor().0;
     let minus_one = (-zkey::montgomery_factor()).0;
     let mut sum = Fr::zero();
     let mut products = Wide::default();
     for term in run {
         let wire = word(term, 8) as usize;
-        let Some(stored) = field::limbs(&term[12..]) else {
-            continue;
-        };
+        let (value, scalar) = (z.get(wire)?, scalars.get(wire)?);
+        let stored = field::limbs(&term[12..])?;
         if stored == one {
-            sum += &z[wire];
+            sum += value;
         } else if stored == minus_one {
-            sum -= &z[wire];
+            sum -= value;
         } else if run.len() < LONG {
             // (c 2^256) (z 2^-256)
-            sum += Fr::new_unchecked(stored) * Fr::new_unchecked(scalars[wire]);
+            sum += Fr::new_unchecked(stored) * Fr::new_unchecked(*scalar);
         } else {
-            products.add_product(&stored, &scalars[wire]);
+            products.add_product(&stored, scalar);
         }
     }
-    if run.len() < LONG {
+    Some(if run.len() < LONG {
         sum
     } else {
         sum + products.reduced()
-    }
+    })
 }

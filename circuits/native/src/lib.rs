@@ -34,6 +34,7 @@ mod lane_program;
 mod lane_program;
 #[cfg(target_arch = "x86_64")]
 mod lanes;
+pub mod mapped;
 pub mod matrix;
 pub mod msm;
 pub mod phase2;

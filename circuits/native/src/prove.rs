@@ -12,7 +12,7 @@ use ark_ff::{BigInt, PrimeField};
 use rayon::prelude::*;
 use zeroize::Zeroizing;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::field;
 use crate::invalid;
 use crate::key::ProvingKey;
@@ -40,8 +40,12 @@ pub fn prove(key: &ProvingKey, witness: &[u8], check: bool) -> Result<Proof> {
     let scalars: Zeroizing<Vec<BigInt<4>>> =
         Zeroizing::new(z.par_iter().map(|value| value.into_bigint()).collect());
 
-    let sum_g1 = |section, scalars: &[BigInt<4>]| msm_g1(key.bytes(section), scalars, &key.label(section));
-    let sum_g2 = |section, scalars: &[BigInt<4>]| msm_g2(key.bytes(section), scalars, &key.label(section));
+    let sum_g1 = |section, scalars: &[BigInt<4>]| {
+        msm_g1(key.bytes(section), scalars, &key.label(section)).map_err(Error::of_key)
+    };
+    let sum_g2 = |section, scalars: &[BigInt<4>]| {
+        msm_g2(key.bytes(section), scalars, &key.label(section)).map_err(Error::of_key)
+    };
     let (sum_h, ((sum_b2, sum_c), (sum_a, sum_b1))) = rayon::join(
         || sum_g1(zkey::POINTS_H, &quotient(key, &z, &scalars)?),
         || {
@@ -88,6 +92,6 @@ pub fn prove(key: &ProvingKey, witness: &[u8], check: bool) -> Result<Proof> {
 
 /// P on the odd half of the doubled domain.
 fn quotient(key: &ProvingKey, z: &[Fr], scalars: &[BigInt<4>]) -> Result<Zeroizing<Vec<BigInt<4>>>> {
-    let [a, b] = key.evaluate(z, scalars);
+    let [a, b] = key.evaluate(z, scalars)?;
     Ok(Zeroizing::new(key.quotient()?.of(a, b)))
 }

@@ -4,21 +4,20 @@
 //! G2, 4 alpha tau^i, 5 beta tau^i (2^p each), 6 beta in G2, 7 contributions; a prepared file also has, for each domain of
 //! 1, 2, 4, .. rows, the Lagrange values of section 2 (12, one domain more), 3 (13), 4 (14) and 5 (15).
 
-use std::fs::File;
 use std::path::Path;
 
 use ark_bn254::{g1, g2, Fq, Fr, G1Affine, G1Projective, G2Affine};
 use ark_ec::short_weierstrass::{Affine, Projective, SWCurveConfig};
 use ark_ec::{AffineRepr, CurveGroup};
 use ark_ff::Field;
-use memmap2::Mmap;
 use rayon::prelude::*;
 
 use crate::binfile::Sections;
 use crate::bulk;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::group_fft;
 use crate::invalid;
+use crate::mapped::Mapped;
 use crate::points::{Point, G1_BYTES, G2_BYTES};
 
 pub const MAGIC: &[u8; 4] = b"ptau";
@@ -37,7 +36,7 @@ pub const MAX_POWER: u32 = 28;
 
 /// A mapped file whose sections have the sizes that its header asks for.
 pub struct Ptau {
-    map: Mmap,
+    map: Mapped,
     name: String,
     pub power: u32,
     pub ceremony_power: u32,
@@ -68,10 +67,7 @@ pub struct Lagrange {
 impl Ptau {
     /// Maps the file and checks its structure; its points are checked by `powers` and `lagrange`.
     pub fn open(path: &Path) -> Result<Self> {
-        let file = File::open(path).map_err(Error::io(path))?;
-        // SAFETY: the map is only read. A file changed meanwhile can give wrong values, which the checks of the
-        // finished key find.
-        let map = unsafe { Mmap::map(&file) }.map_err(Error::io(path))?;
+        let map = Mapped::open(path)?;
         let sections = Sections::parse(path, &map, MAGIC, 1)?;
         let mut header = sections.section(HEADER, "header")?;
         header.prime::<Fq>("the base field")?;
@@ -154,9 +150,15 @@ impl Ptau {
         )
     }
 
+    /// Refuses a file that was cut off since it was opened.
+    fn require_whole(&self) -> Result<()> {
+        self.map.require_whole()
+    }
+
     /// Reads the powers that a domain of `rows` rows needs and checks that they are powers of one tau, with one alpha
     /// and one beta.
     pub fn powers(&self, rows: usize, step: &mut dyn FnMut(f64) -> Result<()>) -> Result<Powers> {
+        self.require_whole()?;
         let available = 1usize << self.power;
         if rows > available {
             return invalid!(
@@ -227,6 +229,7 @@ impl Ptau {
         powers: &Powers,
         step: &mut dyn FnMut(f64) -> Result<()>,
     ) -> Result<Lagrange> {
+        self.require_whole()?;
         let differences = differences(powers, rows);
         let inverse_root = group_fft::root(2 * rows)?.inverse().unwrap_or(Fr::ONE);
         let half = Fr::from(2 * rows as u64).inverse().unwrap_or_default();

@@ -13,10 +13,18 @@ use crate::key::ProvingKey;
 use crate::verify::{self, Proof, VerifyingKey};
 use crate::{batch_verify, field, invalid, poseidon, prove, python_ceremony, r1cs, setup, wtns};
 
+pyo3::create_exception!(
+    circuits._native,
+    MalformedKeyError,
+    PyValueError,
+    "A proving key is malformed, or changed while it was used."
+);
+
 impl From<Error> for PyErr {
     fn from(error: Error) -> PyErr {
         match error {
             Error::Invalid(message) => PyValueError::new_err(message),
+            Error::Key(message) => MalformedKeyError::new_err(message),
             Error::Io(error, path) => match error.raw_os_error() {
                 Some(code) => {
                     let text = error.to_string();
@@ -232,7 +240,7 @@ impl PyProvingKey {
     #[pyo3(signature = (witness, check = true))]
     fn prove<'py>(&self, py: Python<'py>, witness: &[u8], check: bool) -> PyResult<Bound<'py, PyBytes>> {
         let proof = guard(py, || {
-            self.inner.require_whole()?;
+            self.inner.require_whole().map_err(Error::of_key)?;
             Ok(prove::prove(&self.inner, witness, check)?.encode())
         })?;
         Ok(PyBytes::new(py, &proof))
@@ -329,6 +337,7 @@ fn alpha_beta<'py>(py: Python<'py>, vk: &[u8]) -> PyResult<Bound<'py, PyBytes>> 
 
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("MalformedKeyError", module.py().get_type::<MalformedKeyError>())?;
     module.add_class::<PyCircuit>()?;
     module.add_class::<PyProvingKey>()?;
     module.add_class::<crate::book_python::PyBook>()?;

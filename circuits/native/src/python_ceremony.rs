@@ -133,6 +133,11 @@ fn read_transcript(py: Python<'_>, path: PathBuf) -> PyResult<(Bound<'_, PyBytes
 }
 
 #[pyfunction]
+fn check_transcript(py: Python<'_>, path: PathBuf) -> PyResult<()> {
+    guard(py, || contribute::check_transcript(&path))
+}
+
+#[pyfunction]
 #[pyo3(signature = (key, first, seeds, progress = None))]
 fn verify_ceremony(
     py: Python<'_>,
@@ -158,5 +163,6 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(py_contribute, module)?)?;
     module.add_function(wrap_pyfunction!(apply_beacon, module)?)?;
     module.add_function(wrap_pyfunction!(read_transcript, module)?)?;
+    module.add_function(wrap_pyfunction!(check_transcript, module)?)?;
     module.add_function(wrap_pyfunction!(verify_ceremony, module)?)
 }

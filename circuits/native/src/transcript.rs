@@ -188,10 +188,11 @@ impl Transcript {
     }
 
     /// Checks that each contribution follows from the one before. `seeds` has, for each beacon in order, the hash that
-    /// its value and iterations give. Returns the last delta. `label` names the section in refusals.
-    pub fn check(&self, label: &str, seeds: &[[u8; SEED_BYTES]]) -> Result<G1Affine> {
+    /// its value and iterations give; without it beacons are checked like other contributions. Returns the last delta.
+    /// `label` names the section in refusals.
+    pub fn check(&self, label: &str, seeds: Option<&[[u8; SEED_BYTES]]>) -> Result<G1Affine> {
         let mut delta = G1Affine::generator();
-        let mut seeds = seeds.iter();
+        let mut seeds = seeds.map(|seeds| seeds.iter());
         for (index, c) in self.contributions.iter().enumerate() {
             let label = format!("{label}: contribution {}", index + 1);
             if self.transcript(index, &c.s, &c.sd) != c.transcript {
@@ -207,7 +208,7 @@ impl Transcript {
             if c.delta == delta {
                 return invalid!("{label} changed nothing");
             }
-            if c.beacon.is_some() {
+            if let (Some(_), Some(seeds)) = (&c.beacon, &mut seeds) {
                 let Some(seed) = seeds.next() else {
                     return invalid!("{label} is a beacon, and its seed was not given");
                 };

@@ -5,12 +5,14 @@
 //! value gives a Montgomery result.
 
 use ark_bn254::{Fq, Fr, FrConfig, G1Affine, G2Affine};
-use ark_ff::MontConfig;
+use ark_ff::{MontConfig, PrimeField};
+use rayon::prelude::*;
 
-use crate::binfile::{Section, Writer};
+use crate::binfile::{word, Section, Sections, Writer};
 use crate::error::Result;
+use crate::field;
 use crate::invalid;
-use crate::points::Point;
+use crate::points::{Point, G1_BYTES, G2_BYTES};
 
 pub const MAGIC: &[u8; 4] = b"zkey";
 pub const PROTOCOL: u32 = 1;
@@ -79,6 +81,83 @@ impl Header {
         };
         section.end()?;
         Ok(header)
+    }
+}
+
+/// Where the sections of a file are that have a fixed size, and the terms of section 4; by section.
+pub type Spans = [(usize, usize); 11];
+
+impl Header {
+    /// Refuses sizes that do not fit together, and a file whose sections have not the sizes that they ask for.
+    pub fn spans(&self, sections: &Sections<'_>) -> Result<Spans> {
+        let (n_wires, n_public) = (self.n_wires as usize, self.n_public as usize);
+        let domain = self.domain_size as usize;
+        if n_public >= n_wires || !domain.is_power_of_two() || domain <= n_public || domain > 1 << 27 {
+            return invalid!(
+                "{}: section 2 (header): {n_wires} wires, {n_public} public inputs and a domain of {domain} rows do not \
+                 fit together",
+                sections.name()
+            );
+        }
+        let mut spans = [(0, 0); 11];
+        for (id, what, size) in [
+            (IC, "IC", (n_public + 1) * G1_BYTES),
+            (POINTS_A, "points A", n_wires * G1_BYTES),
+            (POINTS_B1, "points B1", n_wires * G1_BYTES),
+            (POINTS_B2, "points B2", n_wires * G2_BYTES),
+            (POINTS_C, "points C", (n_wires - n_public - 1) * G1_BYTES),
+            (POINTS_H, "points H", domain * G1_BYTES),
+        ] {
+            let section = sections.section(id, what)?;
+            if section.left() != size {
+                return invalid!(
+                    "{} should have {size} bytes, it has {}",
+                    section.label(),
+                    section.left()
+                );
+            }
+            spans[id as usize] = sections.span(id).unwrap_or_default();
+        }
+        let mut coefficients = sections.section(COEFFICIENTS, "coefficients")?;
+        let count = coefficients.u32()? as usize;
+        if coefficients.left() != count * COEFFICIENT_BYTES {
+            return invalid!(
+                "{} should have {count} terms, it has {} bytes of them",
+                coefficients.label(),
+                coefficients.left()
+            );
+        }
+        let (start, size) = sections.span(COEFFICIENTS).unwrap_or_default();
+        spans[COEFFICIENTS as usize] = (start + 4, size - 4);
+        Ok(spans)
+    }
+
+    /// Checks every term of section 4: its matrix, row and wire are there, and its coefficient is below the order.
+    pub fn check_terms(&self, terms: &[u8], label: &str) -> Result<()> {
+        terms
+            .par_chunks_exact(COEFFICIENT_BYTES)
+            .enumerate()
+            .try_for_each(|(index, term)| {
+                if word(term, 0) > 1 {
+                    return invalid!(
+                        "{label}: term {index} is of matrix {}, there are A and B",
+                        word(term, 0)
+                    );
+                }
+                if word(term, 4) >= self.domain_size {
+                    return invalid!(
+                        "{label}: term {index} is in row {} past the domain",
+                        word(term, 4)
+                    );
+                }
+                if word(term, 8) >= self.n_wires {
+                    return invalid!("{label}: term {index} uses wire {} past the last", word(term, 8));
+                }
+                match field::limbs(&term[12..]) {
+                    Some(limbs) if limbs < Fr::MODULUS => Ok(()),
+                    _ => invalid!("{label}: term {index} has a coefficient not below the field order"),
+                }
+            })
     }
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from pathlib import Path
 
@@ -83,6 +84,7 @@ def test_a_batch_is_made_resumed_and_made_again(invoke: Invoke, desk: Path) -> N
     assert (made.data["made"], made.data["kept"], made.data["failed"]) == (3, 0, 0)
     assert [p["name"] for p in made.data["proofs"]] == list(ACCOUNTS)
     assert "3 of 3: " in made.err
+    assert {p["keyKind"] for p in made.data["proofs"]} == {"dev"}
     key = ensure_dev_key(ready(SMALL.name)).verification_key
     bundles = {}
     for name, amount in (("anna", 50_000_000_000), ("ben", 60_000_500_000), ("carl", 70_000_000_000)):
@@ -116,6 +118,7 @@ def test_failures_are_named_and_the_rest_is_made(invoke: Invoke, desk: Path) -> 
     assert sorted(path.name for path in (desk / "out").iterdir()) == ["anna.bundle.json"]
     shown = invoke("proof", "make", "--batch", file, "--out", desk / "out")
     assert shown.code == 5
+    assert re.search(r"anna .* kept .* dev ", shown.out)
     assert "1 kept, 3 failed" in shown.out.replace("0 made, ", "")
 
 

@@ -15,6 +15,8 @@ import pytest
 from aggregator.cli.main import run
 from aggregator.cli.verifying import deploy_verifier
 from aggregator.service.submission import circuit_id
+from chains.contracts.calldata import verifying_key_digest, verifying_key_words
+from circuits.artifacts import ready
 from circuits.formats.snarkjs import parse_verification_key
 from circuits.keys import verification_key_id
 from tests.aggregator.cli.conftest import Outcome
@@ -95,6 +97,7 @@ class Desk:
         }
         lines = [f"{key} = {json.dumps(value)}" for key, value in values.items()]
         lines += ["[[verification_keys]]", 'file = "verification_key.json"', 'kind = "dev"']
+        lines += ['circuit = "solvency-16"', f'circuit_digest = "{ready("solvency-16").digest}"']
         path = self.files / f"{name}.toml"
         path.write_text("\n".join(lines) + "\n")
         return path
@@ -219,11 +222,14 @@ def test_the_main_job_by_its_commands(attested: Desk) -> None:
         *("proof", "verify", files / "bundle.json", "--verification-key", files / "verification_key.json")
     )
     assert by_key["verified"] is True
+    assert (by_key["keyKind"], by_key["keyKindChecked"]) == ("dev", False)
 
     venue = desk.venue_file()
     key = desk.local.key_file("venue", desk.local.world.accounts[4].key)
     signing = ("--signer", f"file:{key}", "--confirmations", 1)
-    assert desk.data("relay", "submit", "main", *signing)["sent"] is False
+    planned = desk.data("relay", "submit", "main", *signing)
+    assert (planned["sent"], planned["keyKind"]) == (False, "dev")
+    assert "could forge proofs" in desk("relay", "submit", "main", *signing).out
     desk("venue", "pledge", "main", "--venue", venue, "--amount", "60000", *signing, "--yes").refused(
         6, "no proof"
     )
@@ -267,7 +273,13 @@ def test_the_main_job_by_its_commands(attested: Desk) -> None:
     assert 'state="final"} 4' in desk("relay", "metrics").out
     seen = desk.data("registry", "show", desk.caip10)
     assert (seen["production"], seen["threshold"], seen["paused"]) == (False, 1, False)
-    assert "was not checked" in desk("registry", "show", desk.caip10).out
+    (verifier,) = seen["verifiers"]
+    assert (verifier["dev"], verifier["circuitId"]) == (True, by_key["verificationKey"])
+    vk = json.loads((files / "verification_key.json").read_text())
+    assert verifier["keyDigest"] == "0x" + verifying_key_digest(verifying_key_words(vk)).hex()
+    shown = desk("registry", "show", desk.caip10).out
+    assert "was not checked" in shown
+    assert "dev key: whoever made it could forge proofs" in shown
     lock = ("--timelock", other, "--proposer", other)
     desk("registry", "show", desk.caip10, *lock).refused(3, "finish the handover")
     desk("registry", "show", desk.caip10, *lock[:2]).refused(2, "--proposer")
@@ -322,7 +334,7 @@ def test_an_altered_bundle_is_refused(attested: Desk) -> None:
     path = attested.files / "altered.json"
     bundle["statement"]["amountUsd"] = "100001"
     path.write_text(json.dumps(bundle))
-    attested("proof", "verify", path).refused(2, "it has been altered")
+    attested("proof", "verify", path).refused(4, "it has been altered", "do not rely on it")
     public = int(bundle["public"]["requirementAndLevel"]) + 10**6
     bundle["public"]["requirementAndLevel"] = str(public)
     path.write_text(json.dumps(bundle))
@@ -365,7 +377,9 @@ def test_a_proof_needs_an_attestation_of_this_snapshot(attested: Desk) -> None:
     signed = json.loads((attested.files / "attestation.json").read_text())
     other.write_text(json.dumps({**signed, "expiry": signed["expiry"] + 1}))
     before = attested.state()
-    attested.make_proof("--attestation", other).refused(4, "is not over this account, snapshot, policy and registry")
+    attested.make_proof("--attestation", other).refused(
+        4, "is not over this account, snapshot, policy and registry"
+    )
     assert attested.state() == before
 
 

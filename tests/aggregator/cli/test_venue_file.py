@@ -84,16 +84,23 @@ def test_a_venue_file_says_what_the_rules_say(folder: Path) -> None:
         ('"policy.json"', '"absent.json"', InputError, "absent.json cannot be read"),
         (
             "verification_keys = []",
-            'verification_keys = [{ file = "bad.json", kind = "dev" }]',
+            'verification_keys = [{ file = "bad.json", kind = "dev", circuit = "a", circuit_digest = "0x00" }]',
             FormatError,
             "bad.json: verification_key.json",
         ),
         (
             "verification_keys = []",
-            'verification_keys = [{ file = "bad.json", kind = "good" }]',
+            'verification_keys = [{ file = "bad.json", kind = "good", circuit = "a", circuit_digest = "0x00" }]',
             ConfigError,
             "verification_keys[0].kind is 'good'",
         ),
+        (
+            "verification_keys = []",
+            'verification_keys = [{ file = "bad.json", kind = "dev" }]',
+            ConfigError,
+            "lacks the field 'circuit'",
+        ),
+        ('level = "MM"', 'level = "M\\u001bM"', ConfigError, "printable"),
         ("threshold = 2", "threshold = [", ConfigError, "is not TOML"),
     ],
 )

@@ -20,7 +20,7 @@ from circuits.artifacts import ready
 from circuits.assignment import Holder, commitment
 from circuits.bundle import Bundle, PolicyHeader, make_bundle
 from circuits.context import Context
-from circuits.keys import KeyKind, ensure_dev_key, verification_key_id
+from circuits.keys import ensure_dev_key, verification_key_id
 from circuits.policy_tree import build_tree
 from circuits.prover import prove
 from circuits.solvency import SMALL
@@ -104,7 +104,8 @@ def bundle() -> Bundle:
 
 
 def rules(**changes: object) -> VenueRules:
-    key = ensure_dev_key(ready(SMALL.name)).verification_key
+    circuit = ready(SMALL.name)
+    key = AcceptedKey.own(circuit, ensure_dev_key(circuit))
     plain = VenueRules(
         venue=VENUE,
         chain_id=31337001,
@@ -115,7 +116,7 @@ def rules(**changes: object) -> VenueRules:
         threshold=2,
         coverages=(coverage(NETWORKS),),
         policies={build_tree(POLICY).root: PolicyHeader("fixed", "tests", 1, 1_790_000_000, 1_800_000_000)},
-        verification_keys={verification_key_id(key): AcceptedKey(key, KeyKind.DEV)},
+        verification_keys={verification_key_id(key.key): key},
         max_age_s=120,
         chains=("eip155:1", "eip155:8453"),
         least_trust=Trust.RPC_QUORUM,

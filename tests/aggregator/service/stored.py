@@ -17,7 +17,7 @@ from aggregator.service.venue import AcceptedKey
 from aggregator.store import Home
 from circuits.artifacts import ready
 from circuits.bundle import encode_bundle
-from circuits.keys import KeyKind, ensure_dev_key
+from circuits.keys import ensure_dev_key
 from circuits.policy_tree import build_tree
 from circuits.solvency import SMALL
 from tests.aggregator.markets import PRICES_E12, RATES_E12, SPECS
@@ -103,4 +103,5 @@ def fill(home: Home) -> Stored:
 def at_that_time(service: Service) -> None:
     """Let a service live at the scene's time, and know the scene's key."""
     service.clock = lambda: NOW
-    service.add_own_key(AcceptedKey(ensure_dev_key(ready(SMALL.name)).verification_key, KeyKind.DEV))
+    circuit = ready(SMALL.name)
+    service.add_own_key(AcceptedKey.own(circuit, ensure_dev_key(circuit)))

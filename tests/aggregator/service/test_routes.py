@@ -101,7 +101,7 @@ def test_an_altered_bundle_is_refused(running: Running) -> None:
     altered = bundle_json(bundle())
     altered["statement"] = {"amountUsd": "100001", "level": "IM"}
     reply = running.post("/v1/bundles/verify", {"bundle": altered, "rules": rules()})
-    reply.refused(400, "invalid-format", "altered")
+    reply.refused(422, "proof-refused", "altered")
     reply = running.post("/v1/bundles/verify", {"bundle": {}, "rules": rules()})
     reply.refused(400, "invalid-format", "lacks")
 

@@ -104,6 +104,15 @@ def test_a_key_that_calls_itself_trusted_is_refused() -> None:
     assert "it is a dev key" in checks["key"].detail
 
 
+@pytest.mark.parametrize(
+    "words", [{"circuit": "solvency-64"}, {"circuit_digest": "0x" + "00" * 32}], ids=["name", "digest"]
+)
+def test_a_circuit_that_goes_by_another_name_is_refused(words: dict[str, str]) -> None:
+    """The proof does not bind what the bundle calls its circuit; the venue knows which circuit its key is of."""
+    checks = check_bundle(replace(bundle(), **words), rules(), NOW)  # type: ignore[arg-type]
+    assert [(c.name, "altered" in c.detail) for c in checks if not c.passed] == [("key", True)]
+
+
 def test_a_policy_that_goes_by_another_name_is_refused() -> None:
     altered = replace(bundle(), policy=replace(bundle().policy, expires=1_900_000_000, epoch=9))
     checks = {c.name: c for c in check_bundle(altered, rules(), NOW)}

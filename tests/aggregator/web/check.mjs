@@ -11,7 +11,8 @@ const run = {
     try {
       return { checks: await checkBundle(parseBundle(text), rules, now) };
     } catch (error) {
-      if (error instanceof FormatError) return { refused: error.message };
+      if (error instanceof FormatError) return { malformed: error.message };
+      if (error instanceof RefusedError) return { refused: error.message };
       throw error;
     }
   },

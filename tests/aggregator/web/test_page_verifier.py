@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from eth_utils.crypto import keccak
 
 from aggregator.fixed import format_decimal
 from aggregator.model.anchors import Trust
-from aggregator.model.errors import CounterfoilError
+from aggregator.model.errors import CounterfoilError, ProofRefusedError
 from aggregator.model.policy import Level
 from aggregator.service.venue import VenueRules, check_bundle
 from circuits import formats
@@ -54,7 +55,7 @@ def run_page(folder: Path, cases: list[tuple[str, Any]]) -> list[Any]:
 def page_rules(own: VenueRules) -> dict[str, Any]:
     """A venue's rules as the page takes them."""
     key = ensure_dev_key(ready(SMALL.name)).verification_key
-    (kind,) = {accepted.kind for accepted in own.verification_keys.values()}
+    (accepted,) = own.verification_keys.values()
     return {
         "venue": own.venue,
         "chainId": own.chain_id,
@@ -69,7 +70,9 @@ def page_rules(own: VenueRules) -> dict[str, Any]:
             for root, h in own.policies.items()
         ],
         "verificationKey": formats.encode_verification_key(key),
-        "keyKind": kind.value,
+        "keyKind": accepted.kind.value,
+        "circuit": accepted.circuit,
+        "circuitDigest": accepted.circuit_digest,
         "maxAgeS": own.max_age_s,
         "chains": list(own.chains),
         "leastTrust": own.least_trust.value,
@@ -121,8 +124,32 @@ def test_the_page_and_the_service_agree_on_every_rule(tmp_path: Path) -> None:
     assert failed == {name for name, _ in outcome(answers[0]["checks"])} - {"proof"}
 
 
+UNPRINTABLE = (
+    "\x1b[2Ksolvency-64\x1b[1A",
+    "a\nb",
+    "a\u202eb",
+    "a\u2028b",
+    "a\u00a0b",
+    "a\u200db",
+    "a\ue000b",
+    "a\x9bb",
+)
+
+
+def _named(text: str, document: dict[str, Any]) -> None:
+    document["circuit"]["name"] = text
+
+
 ALTERATIONS: list[Callable[[dict[str, Any]], object]] = [
     lambda b: b["statement"].update(amountUsd="100001"),
+    lambda b: b["statement"].update(amountUsd="00100000"),
+    lambda b: b["statement"].update(amountUsd="100000.000000"),
+    lambda b: b["statement"].update(amountUsd="1208925819614729174.706176", level="MM"),
+    lambda b: b["statement"].update(level="MM"),
+    lambda b: b["statement"].update(level="XM"),
+    lambda b: b["statement"].update(level=1),
+    lambda b: b["statement"].update(amountUsd=100000),
+    lambda b: b["statement"].update(amountUsd=""),
     lambda b: b["public"].update(accountId=str(int(b["public"]["accountId"]) + 1)),
     lambda b: b["public"].update(accountId=str(int(b["public"]["accountId"]) + MODULUS)),
     lambda b: b["public"].update(commitment="0" + b["public"]["commitment"]),
@@ -138,6 +165,13 @@ ALTERATIONS: list[Callable[[dict[str, Any]], object]] = [
     lambda b: b.update(attestations=[]),
     lambda b: b["policy"].update(name="another"),
     lambda b: b["circuit"].update(key="ceremony"),
+    lambda b: b["circuit"].update(name="solvency-64"),
+    lambda b: b["circuit"].update(digest="0x" + "00" * 32),
+    *(partial(_named, text) for text in UNPRINTABLE),
+    lambda b: b["circuit"].update(name="x" * 201),
+    lambda b: b["circuit"].update(name=""),
+    lambda b: b["policy"].update(publisher="\u202e"),
+    lambda b: b["context"].update(chainId=0),
     lambda b: b["circuit"].update(verificationKey="0x" + "00" * 32),
     lambda b: b["proof"]["pi_a"].__setitem__(slice(0, 2), ["1", "2"]),
     lambda b: b["proof"]["pi_a"].__setitem__(1, str(BASE_FIELD - int(b["proof"]["pi_a"][1]))),
@@ -165,9 +199,13 @@ def test_the_page_and_the_service_refuse_the_same_alterations(tmp_path: Path) ->
     for number, (text, answer) in enumerate(zip(texts, answers, strict=True)):
         try:
             expected = {c.name: c.passed for c in check_bundle(parse_bundle(text), own, NOW)}
+        except ProofRefusedError:
+            expected = {"parsed": False}
+            assert "refused" in answer, (number, answer)
         except CounterfoilError:
             expected = {"parsed": False}
         seen = dict(outcome(answer["checks"])) if "checks" in answer else {"parsed": False}
+        assert "refused" not in answer or expected == {"parsed": False}, (number, answer)
         refused += not all(expected.values())
         if "parsed" in expected or "parsed" in seen:
             # One of the two reads the points already when it parses; refused it is either way.

@@ -6,6 +6,7 @@ import pytest
 
 from aggregator.model.errors import ChainError, InputError
 from chains.contracts.administration import accept_ownership_call, set_guardian_call
+from chains.contracts.calldata import verifying_key_digest, verifying_key_words
 from chains.contracts.coding import call_data
 from chains.contracts.custody import TimelockTerms, check_owned_by_timelock
 from chains.contracts.deploy import (
@@ -18,10 +19,13 @@ from chains.contracts.deploy import (
     registry,
     schedule_call,
     timelock,
+    verifier,
 )
-from chains.contracts.registry import Registry, set_policy_call
+from chains.contracts.registry import Registry, set_policy_call, set_verifier_call
+from chains.contracts.verifiers import AcceptedVerifier, accepted_verifiers
 from chains.devnet import Devnet, devnet
 from chains.rpc.provider import web3_on
+from tests.chains.contracts.toxic import Toxic
 from tests.chains.contracts.world import MAX_AGE, POLICY_ROOT, RefusedError, World
 
 pytestmark = pytest.mark.anvil
@@ -40,6 +44,26 @@ async def put(net: Devnet, placements: list[Placement], sender: int) -> None:
     """Send what is missing."""
     for placement in await missing(web3_on(net.endpoint), placements):
         await net.send(placement.to, placement.data, sender=net.accounts[sender].address)
+
+
+async def test_a_verifier_says_whether_its_key_is_dev(net: Devnet) -> None:
+    """The flag is part of the code, so each has an address of its own; a production registry takes one of them."""
+    key = Toxic.make().key_json()
+    placed = {dev: verifier(key, dev=dev) for dev in (True, False)}
+    assert placed[True].address != placed[False].address
+    _, registered = production(net)
+    await put(net, [*placed.values(), registered], 0)
+    w3, world = web3_on(net.endpoint), World(net, registered.address, "")
+    circuit = b"\x07" * 32
+    with pytest.raises(RefusedError, match="development key"):
+        await world.send(set_verifier_call(circuit, placed[True].address))
+    assert await accepted_verifiers(w3, registered.address) == ()
+    await world.send(set_verifier_call(circuit, placed[False].address))
+    (found,) = await accepted_verifiers(w3, registered.address)
+    digest = verifying_key_digest(verifying_key_words(key))
+    assert found == AcceptedVerifier(
+        "0x" + circuit.hex(), placed[False].address.lower(), dev=False, key_digest="0x" + digest.hex()
+    )
 
 
 async def test_two_chains_one_address() -> None:

@@ -10,6 +10,9 @@ const progressOf = (stage) => {
   return at < 0 ? null : at / (STAGES.length - 1);
 };
 
+// Whoever made a dev key could forge proofs.
+const keyTag = (kind) => h("span", { class: kind === "ceremony" ? "" : "tag", title: kind === "ceremony" ? "" : "whoever made this key could forge proofs" }, kind);
+
 export const pledges = async (accountId) => {
   try {
     const found = await get(`/v1/registry/accounts/${accountId}`);
@@ -35,9 +38,9 @@ export const proofs = async (place, found, info) => {
 
   const show = async () => {
     const bundles = await list(`/v1/accounts/${found.account}/proofs`, 100);
-    fill(listed, bundles.length === 0 ? h("p", { class: "empty" }, "No proof yet.") : table("Bundles", [["Bundle"], ["States USD", true], ["Level"], ["For venue"], ["Made"], ["Expires"], ["", true]],
+    fill(listed, bundles.length === 0 ? h("p", { class: "empty" }, "No proof yet.") : table("Bundles", [["Bundle"], ["States USD", true], ["Level"], ["For venue"], ["Made"], ["Expires"], ["Key"], ["", true]],
       bundles.map((b) => [
-        h("span", { class: "mono" }, shorten(b.id)), usd(b.amountUsd), b.level, h("span", { class: "mono", title: b.venue }, shorten(b.venue)), moment(b.storedAt), b.expired ? h("span", { class: "tag" }, "expired") : until(b.expiry),
+        h("span", { class: "mono" }, shorten(b.id)), usd(b.amountUsd), b.level, h("span", { class: "mono", title: b.venue }, shorten(b.venue)), moment(b.storedAt), b.expired ? h("span", { class: "tag" }, "expired") : until(b.expiry), keyTag(b.keyKind),
         h("span", {},
           h("button", { type: "button", class: "quiet", onclick: async () => download(`bundle-${b.id}.json`, JSON.stringify(await get(`/v1/bundles/${b.id}`))) }, "Save"),
           copyButton(`${location.origin}/venue#bundle=${b.id}`, "Link"),
@@ -80,7 +83,7 @@ export const proofs = async (place, found, info) => {
         if (share === null) bar.removeAttribute("value");
         else bar.value = share;
       });
-      fill(told, notice("good", `Made bundle ${shorten(made.bundle)}: ${amount.value} USD at ${level.value}. The positions stay hidden.`));
+      fill(told, notice("good", `Made bundle ${shorten(made.bundle)}: ${amount.value} USD at ${level.value}, with a ${made.keyKind} key. The positions stay hidden.`));
     } catch (error) {
       fill(told, notice("bad", error.message));
     }

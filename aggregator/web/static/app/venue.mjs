@@ -1,7 +1,7 @@
 // A venue's page: drop a bundle, see every check. The checks run here, in this browser; the service may be asked too.
 
 import { checkBundle, formatUsd, parseBundle, uncompared, verificationKeyId } from "../verify/bundle.mjs";
-import { FormatError } from "../verify/groth16.mjs";
+import { FormatError, RefusedError } from "../verify/groth16.mjs";
 import { Problem, get, list, post } from "./api.mjs";
 import { byId, card, fill, h, moment, notice, shorten, table, until, usd } from "./dom.mjs";
 import { followTheme } from "./theme.mjs";
@@ -50,7 +50,7 @@ const rulesOf = (bundle) => {
     acceptDevKeys: venue.acceptDevKeys,
     policies: venue.policies,
   });
-  return { ...base, verificationKey: key, ...(ownKey === null && given ? { keyKind: given.kind } : {}) };
+  return { ...base, verificationKey: key, ...(ownKey === null && given ? { keyKind: given.kind, circuit: given.circuit, circuitDigest: given.circuitDigest } : {}) };
 };
 
 const drawChecks = (here, service) => {
@@ -109,9 +109,10 @@ const check = async (text, name) => {
       service?.standing && h("p", {}, `In the registry: ${usd(service.standing.pledgedUsd)} USD pledged to all venues, ${usd(service.standing.availableUsd)} USD still free.`),
       trouble && notice("warn", `The service was not of help: ${trouble}. What this browser found stands by itself.`));
   } catch (error) {
-    if (!(error instanceof FormatError)) throw error;
+    const refused = error instanceof RefusedError;
+    if (!(refused || error instanceof FormatError)) throw error;
     fill(summary);
-    fill(result, notice("bad", `${name}: ${error.message}.`));
+    fill(result, notice("bad", `${refused ? "Refused: " : ""}${name}: ${error.message}.`));
   }
 };
 

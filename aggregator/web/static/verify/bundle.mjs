@@ -13,6 +13,7 @@ const LEVEL_SHIFT = 80n;
 const MAX_CLOCK_SKEW_S = 60;
 const MAX_ATTESTATIONS = 64;
 const MAX_BYTES = 1 << 20;
+const MAX_TEXT = 200;
 
 const text = new TextEncoder();
 const hash = (string) => keccak256(text.encode(string));
@@ -38,16 +39,24 @@ const CONTEXT = hash("counterfoil/context/1");
 const fail = (message) => {
   throw new FormatError(message);
 };
+const altered = (what, how = "altered") => {
+  throw new RefusedError(`${what}; it has been ${how}: do not rely on it; ask the holder for a new one`);
+};
 const keys = (value, names, where) => {
   if (value === null || typeof value !== "object" || Array.isArray(value)) fail(`${where} is not an object`);
   const given = Object.keys(value).sort().join();
   if (given !== [...names].sort().join()) fail(`${where} has not exactly the fields ${names.join(", ")}`);
   return value;
 };
-const string = (value, where) => (typeof value === "string" && value.length <= 1024 ? value : fail(`${where} is not a text`));
+// As the service reads texts: a control or bidirectional character could redraw what is shown beside it.
+const UNPRINTABLE = /[\p{C}\p{Z}]/u;
+const string = (value, where) => {
+  if (typeof value !== "string" || value === "" || [...value].length > MAX_TEXT) fail(`${where} is not a text of 1 to ${MAX_TEXT} characters`);
+  return UNPRINTABLE.test(value.replaceAll(" ", "")) ? fail(`${where} is not all printable characters`) : value;
+};
 const hexOf = (value, bytes, where) =>
   typeof value === "string" && new RegExp(`^0x[0-9a-f]{${2 * bytes}}$`).test(value) ? value : fail(`${where} is not ${bytes} bytes of lower-case hex`);
-const integer = (value, where) => (Number.isSafeInteger(value) && value >= 0 ? value : fail(`${where} is not a whole number`));
+const integer = (value, where, low = 0) => (Number.isSafeInteger(value) && value >= low ? value : fail(`${where} is not a whole number from ${low}`));
 const list = (value, where) => (Array.isArray(value) ? value : fail(`${where} is not a list`));
 
 // "250000.5" -> 250000500000n
@@ -55,6 +64,11 @@ const parseUsd = (value, where) => {
   const match = /^(0|[1-9][0-9]{0,23})(?:\.([0-9]{1,6}))?$/.exec(string(value, where));
   if (match === null) fail(`${where} is not an amount in USD with at most 6 decimals`);
   return BigInt(match[1]) * 1000000n + BigInt((match[2] ?? "").padEnd(6, "0"));
+};
+// 250000500000n -> "250000.5", as bundles write it
+const plainUsd = (amountE6) => {
+  const part = (amountE6 % 1000000n).toString().padStart(6, "0").replace(/0+$/, "");
+  return `${amountE6 / 1000000n}${part === "" ? "" : `.${part}`}`;
 };
 export const formatUsd = (amountE6) => {
   const [whole, part] = [amountE6 / 1000000n, (amountE6 % 1000000n).toString().padStart(6, "0")];
@@ -91,7 +105,10 @@ const contextSignal = (c) => {
   return BigInt(hex(keccak256(join(words)))) >> 8n;
 };
 
-/** Untrusted text into a bundle whose words agree with its signals; throws FormatError. The proof is not checked yet. */
+/**
+ * Untrusted text into a bundle whose words agree with its signals. Throws FormatError when it is malformed, RefusedError
+ * when its words are not those of its signals. The proof is not checked yet.
+ */
 export const parseBundle = (source) => {
   if (source.length > MAX_BYTES) fail("the bundle is larger than 1 MiB");
   let value;
@@ -112,7 +129,7 @@ export const parseBundle = (source) => {
   const [amount, level] = [signals[3] & ((1n << LEVEL_SHIFT) - 1n), signals[3] >> LEVEL_SHIFT];
   if (level > 1n) fail("public.requirementAndLevel is above 2^81");
   const context = keys(value.context, ["chainId", "registry", "venue", "expiry", "anchorsHash", "cutTime"], "context");
-  integer(context.chainId, "context.chainId");
+  integer(context.chainId, "context.chainId", 1);
   hexOf(context.registry, 20, "context.registry");
   hexOf(context.venue, 20, "context.venue");
   integer(context.expiry, "context.expiry");
@@ -133,14 +150,17 @@ export const parseBundle = (source) => {
   });
   if (attestations.length > MAX_ATTESTATIONS) fail(`more than ${MAX_ATTESTATIONS} attestations`);
   const statement = keys(value.statement, ["amountUsd", "level"], "statement");
-  if (parseUsd(statement.amountUsd, "statement.amountUsd") !== amount || statement.level !== LEVELS[Number(level)]) {
-    fail(`the bundle states ${statement.amountUsd} USD at ${statement.level}, but its public signal says otherwise; it has been altered`);
+  string(statement.amountUsd, "statement.amountUsd");
+  if (!LEVELS.includes(statement.level)) fail("statement.level is neither IM nor MM");
+  const [proven, at] = [plainUsd(amount), LEVELS[Number(level)]];
+  if (statement.amountUsd !== proven || statement.level !== at) {
+    altered(`the bundle states ${statement.amountUsd} USD at ${statement.level}, but its public signal says ${proven} at ${at}`);
   }
   if (anchorsHash(anchors) !== context.anchorsHash) {
-    fail("the bundle's anchors do not hash to its context's anchorsHash; it has been altered");
+    altered("the bundle's anchors do not hash to its context's anchorsHash");
   }
   if (contextSignal(context) !== signals[4]) {
-    fail("the bundle's context (venue, chain, registry, expiry, anchors, cut) is not the one its proof is bound to");
+    altered("the bundle's context (venue, chain, registry, expiry, anchors, cut) is not the one its proof is bound to", "altered or made for somebody else");
   }
   return { circuit, signals, amount, level: LEVELS[Number(level)], context, policy, anchors, attestations, proof: value.proof };
 };
@@ -242,10 +262,12 @@ const CONDITIONS = [
     if (amountUsd !== undefined && amount < parseUsd(amountUsd, "the amount asked for")) refuse(`the proof is good for ${formatUsd(amount)} USD, not the ${amountUsd} asked for`);
     return `${formatUsd(amount)} USD at ${level}`;
   }],
-  ["key", async ({ circuit }, { verificationKey, keyKind, acceptDevKeys = false }) => {
+  ["key", async ({ circuit }, { verificationKey, keyKind, circuit: ofCircuit, circuitDigest, acceptDevKeys = false }) => {
     const id = await verificationKeyId(verificationKey);
     if (id !== circuit.verificationKey) refuse(`the bundle is made with the key ${circuit.verificationKey}, and the one given is ${id}`);
-    if (keyKind !== undefined && keyKind !== circuit.key) refuse(`the bundle calls its key ${circuit.key}, but it is a ${keyKind} key; it has been altered`);
+    for (const [what, called, known] of [["circuit", circuit.name, ofCircuit], ["circuit's digest", circuit.digest, circuitDigest], ["key", circuit.key, keyKind]]) {
+      if (known !== undefined && known !== called) refuse(`the bundle calls its ${what} ${called}, but by the verification key it is ${known}; it has been altered`);
+    }
     if (circuit.key === "dev" && !acceptDevKeys) refuse("the proof is made with a dev key, whose maker could forge proofs");
     return `${circuit.name}, ${circuit.key} key`;
   }],
@@ -255,7 +277,7 @@ const CONDITIONS = [
   }],
 ];
 
-const NEEDED = ["venue", "chainId", "registry", "maxAgeS", "policies", "attestors", "threshold", "coverages", "keyKind"];
+const NEEDED = ["venue", "chainId", "registry", "maxAgeS", "policies", "attestors", "threshold", "coverages", "circuit", "circuitDigest", "keyKind"];
 
 /**
  * What of a venue's rules is missing, so that passing every condition is no verdict yet: whoever made the bundle chose
@@ -271,7 +293,7 @@ export const uncompared = (rules) => [
  *
  * rules: verificationKey (verification_key.json, required) and whatever of these the venue has: venue, chainId,
  * registry, maxAgeS, chains, leastTrust, policies [{root, name, ..}], attestors, threshold, coverages, amountUsd,
- * level, keyKind, acceptDevKeys. What is left out is shown and not compared. `now` is Unix seconds.
+ * level, circuit, circuitDigest, keyKind, acceptDevKeys. What is left out is shown and not compared. `now` is Unix seconds.
  */
 export const checkBundle = async (bundle, rules, now) => {
   const checks = [];
