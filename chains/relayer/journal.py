@@ -26,8 +26,9 @@ import sqlalchemy as sa
 from aggregator.model.errors import TransactionError
 from chains.relayer.fees import Fees
 from chains.relayer.intents import LIVE, SETTLED, UNSETTLED, Attempt, Intent, Kind, State
-from chains.relayer.journal_db import attempts, intents, nonces
-from chains.relayer.journal_reading import JournalReader, find_intent, in_states, of_sender
+from chains.relayer.journal_db import attempts, intents
+from chains.relayer.journal_reading import JournalReader, find_intent, in_states, same_block, same_intent
+from chains.relayer.nonces import nonce_for, spend
 from chains.relayer.signer import SignedTransaction
 
 _WAITING: Final = (State.SIGNED, State.BROADCAST)
@@ -127,12 +128,12 @@ class Journal(JournalReader):
         """
         for _ in range(_MOST_TRIES):
             with self._db.reading() as connection:
-                nonce = _nonce_for(connection, intent, pending_nonce, exactly=exactly)
+                nonce = nonce_for(connection, intent, pending_nonce, exactly=exactly)
             if nonce is None:
                 return False
             signed = sign(nonce)
             with self._db.writing() as connection:
-                if _nonce_for(connection, intent, pending_nonce, exactly=exactly) != nonce:
+                if nonce_for(connection, intent, pending_nonce, exactly=exactly) != nonce:
                     continue
                 self._write_attempt(connection, intent.key, nonce, fees, signed)
                 values = {"state": State.SIGNED.value, "nonce": nonce, "gas": gas, "changed_at": _now()}
@@ -168,13 +169,13 @@ class Journal(JournalReader):
         newest = sa.select(attempts.c.hash).where(attempts.c.key == intent.key)
         newest = newest.order_by(attempts.c.ordinal.desc()).limit(1)
         with self._db.writing() as connection:
-            waiting = sa.select(intents.c.key).where(_same(intent), in_states(_WAITING))
+            waiting = sa.select(intents.c.key).where(same_intent(intent), in_states(_WAITING))
             if connection.execute(waiting).first() is None:
                 return False
             if connection.execute(newest).scalar() != last.hash:
                 return False
             if giving_up:
-                _changed(connection, _same(intent), giving_up=giving_up)
+                _changed(connection, same_intent(intent), giving_up=giving_up)
             self._write_attempt(connection, intent.key, intent.nonce, fees, signed, kind)
         return True
 
@@ -196,14 +197,14 @@ class Journal(JournalReader):
         """A node has taken it for the first time. Returns whether it was only signed until now."""
         with self._db.writing() as connection:
             values = {"state": State.BROADCAST.value, "alert": "", "changed_at": _now()}
-            return _changed(connection, _same(intent) & in_states((State.SIGNED,)), **values)
+            return _changed(connection, same_intent(intent) & in_states((State.SIGNED,)), **values)
 
     def uprooted(self, intent: Intent) -> bool:
         """The block that held it is gone. Returns whether that block is what the journal had."""
         with self._db.writing() as connection:
             return _changed(
                 connection,
-                _same(intent) & in_states((State.INCLUDED,)) & _same_block(intent),
+                same_intent(intent) & in_states((State.INCLUDED,)) & same_block(intent),
                 state=State.BROADCAST.value,
                 block_number=None,
                 block_hash=None,
@@ -227,7 +228,7 @@ class Journal(JournalReader):
         with self._db.writing() as connection:
             return _changed(
                 connection,
-                _same(intent) & in_states(LIVE),
+                same_intent(intent) & in_states(LIVE),
                 state=State.INCLUDED.value,
                 transaction_hash=transaction_hash,
                 block_number=block_number,
@@ -245,14 +246,14 @@ class Journal(JournalReader):
         with self._db.writing() as connection:
             done = _changed(
                 connection,
-                _same(intent) & in_states(LIVE) & _same_block(intent),
+                same_intent(intent) & in_states(LIVE) & same_block(intent),
                 state=state.value,
                 reason=reason,
                 alert="",
                 changed_at=_now(),
             )
             if done and intent.nonce is not None:
-                _spend(connection, intent, intent.nonce)
+                spend(connection, intent, intent.nonce)
         return done
 
     def prune(self, before: int) -> int:
@@ -305,53 +306,6 @@ class Journal(JournalReader):
                 ordinal=connection.execute(last).scalar_one() + 1,
             )
         )
-
-
-def _nonce_for(connection: sa.Connection, intent: Intent, pending_nonce: int, *, exactly: bool) -> int | None:
-    """The nonce an unsigned intent would get now; None when it cannot be signed any more, or not exactly so."""
-    known = find_intent(connection, intent.key)
-    if known is None or known.state is not State.INTENT or _content(known) != _content(intent):
-        return None
-    mine = of_sender(intent.chain_id, intent.sender)
-    used = set(connection.execute(sa.select(intents.c.nonce).where(mine, in_states(LIVE))).scalars())
-    if exactly:
-        return None if pending_nonce in used else pending_nonce
-    spent = sa.select(nonces.c.next_nonce).where(
-        nonces.c.chain_id == intent.chain_id, nonces.c.sender == intent.sender
-    )
-    nonce = max(pending_nonce, int(connection.execute(spent).scalar() or 0))
-    while nonce in used:
-        nonce += 1
-    return nonce
-
-
-def _spend(connection: sa.Connection, intent: Intent, nonce: int) -> None:
-    """Never give `nonce` or one below it again."""
-    row = (nonces.c.chain_id == intent.chain_id) & (nonces.c.sender == intent.sender)
-    known = connection.execute(sa.select(nonces.c.next_nonce).where(row)).scalar()
-    if known is None:
-        values = {"chain_id": intent.chain_id, "sender": intent.sender, "next_nonce": nonce + 1}
-        connection.execute(nonces.insert().values(**values))
-    elif known <= nonce:
-        connection.execute(sa.update(nonces).where(row).values(next_nonce=nonce + 1))
-
-
-def _content(intent: Intent) -> tuple[object, ...]:
-    """What would be signed."""
-    return intent.chain_id, intent.sender, intent.target, intent.data, intent.fingerprint
-
-
-def _same(intent: Intent) -> sa.ColumnElement[bool]:
-    """This incarnation: an intent that started anew has another nonce, or another sender."""
-    return (
-        (intents.c.key == intent.key)
-        & of_sender(intent.chain_id, intent.sender)
-        & (intents.c.nonce == intent.nonce)
-    )
-
-
-def _same_block(intent: Intent) -> sa.ColumnElement[bool]:
-    return intents.c.block_hash.is_not_distinct_from(intent.block_hash)
 
 
 def _changed(connection: sa.Connection, where: sa.ColumnElement[bool], **values: Any) -> bool:

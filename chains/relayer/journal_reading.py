@@ -183,6 +183,20 @@ def in_states(states: Sequence[State]) -> sa.ColumnElement[bool]:
     return intents.c.state.in_([state.value for state in states])
 
 
+def same_intent(intent: Intent) -> sa.ColumnElement[bool]:
+    """A condition on intents: this incarnation, as one that started anew has another nonce or sender."""
+    return (
+        (intents.c.key == intent.key)
+        & of_sender(intent.chain_id, intent.sender)
+        & (intents.c.nonce == intent.nonce)
+    )
+
+
+def same_block(intent: Intent) -> sa.ColumnElement[bool]:
+    """A condition on intents: in the block, or in none, that this one says."""
+    return intents.c.block_hash.is_not_distinct_from(intent.block_hash)
+
+
 def intent_of(row: sa.RowMapping) -> Intent:
     """A row of the table of intents."""
     values = {name: row[name] for name in Intent.__dataclass_fields__}
