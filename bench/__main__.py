@@ -15,6 +15,7 @@ ALL = (
     ["bench.proofs", "--snarkjs"],
     ["bench.batch"],
     ["bench.gas"],
+    ["bench.slither"],
     ["bench.reads"],
     ["bench.relay"],
     ["bench.book"],
