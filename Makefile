@@ -43,7 +43,7 @@ lint: $(STAMPS)/package ## formatting, lints and types of the Python and Rust co
 	@cargo fmt --all --check
 	@cargo clippy --quiet --all-targets -- -D warnings
 
-bench: setup ## every number that the README claims
+bench: setup ## every number that the README claims; needs Go too, for the peers
 	@$(BIN)/python -m bench
 
 clean: ## remove what set-up and builds left here

@@ -133,7 +133,7 @@ def _cells(size: Size, policy: Policy, evaluation: Evaluation) -> Inputs:
         charges.append(charge)
     spare = size.groups - len(groups)
     return {
-        "classCells": [int(c == k) for k in classes for c in range(1, MAX_CLASSES + 1)],
+        "classCells": [int(c == k) for cell, k in enumerate(classes) for c in size.cell_ids(cell)],
         "groupGaps": gaps + [0] * spare,
         "slopes": slopes + [0] * (spare * LINES_PER_GROUP),
         "intercepts": intercepts + [0] * (spare * (LINES_PER_GROUP - 1)),

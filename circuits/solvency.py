@@ -57,10 +57,25 @@ class Size:
         """The circuit's name, as bundles carry it."""
         return f"solvency-{self.slots}"
 
+    def cell_ids(self, cell: int) -> range:
+        """The class ids that class cell `cell` can stand for when all cells differ and increase.
+
+        One id when there is a cell for each class.
+        """
+        return range(cell + 1, cell + 2 + MAX_CLASSES - self.classes)
+
 
 SMALL: Final = Size(slots=16, classes=4, groups=5)
 LARGE: Final = Size(slots=64, classes=8, groups=16)
 SIZES: Final = {size.name: size for size in (SMALL, LARGE)}
+
+
+@dataclass(frozen=True, slots=True)
+class _ClassCell:
+    """The class id a cell stands for, and the flag of each id it can stand for."""
+
+    id: Lc
+    flags: dict[int, Lc]
 
 
 @dataclass(slots=True)
@@ -101,7 +116,7 @@ def build(size: Size) -> CompiledCircuit:
     blocks = _blocks(b, private, tree)
     classes = _class_cells(b, size, private)
     groups = _group_cells(b, size, private)
-    totals = _slots(b, size, public, private, blocks, [c[0] for c in classes], [g[0] for g in groups])
+    totals = _slots(b, size, public, private, blocks, [c.id for c in classes], [g[0] for g in groups])
     scan = _scan_risk(b, size, private, totals)
     total_risk = _across_classes(b, size, private, classes, correlation, scan)
     contingencies = _contingencies(b, size, private, groups, totals)
@@ -124,7 +139,7 @@ def _private_inputs(size: Size) -> list[tuple[str, int]]:
         ("documentHash", 1),
         ("correlations", pairs),
         ("blocks", BLOCKS),
-        ("classCells", k * MAX_CLASSES),
+        *([("classCells", k * len(size.cell_ids(0)))] if k < MAX_CLASSES else []),
         ("groupGaps", g),
         ("slopes", g * LINES_PER_GROUP),
         ("intercepts", g * (LINES_PER_GROUP - 1)),
@@ -195,18 +210,21 @@ def _blocks(b: Builder, private: dict[str, list[Lc]], tree: Lc) -> list[Lc]:
     return blocks
 
 
-def _class_cells(b: Builder, size: Size, private: dict[str, list[Lc]]) -> list[tuple[Lc, list[Lc]]]:
-    # (S6) class cell k: one of 8 booleans o_k,c is 1 ,  id_k = sum_c c o_k,c ,  id_k < id_k+1
+def _class_cells(b: Builder, size: Size, private: dict[str, list[Lc]]) -> list[_ClassCell]:
+    # (S6) class cell k: one of the booleans o_k,c is 1, c = k .. k + 8 - cells ,  id_k = sum_c c o_k,c ,  id_k < id_k+1
+    #      with a cell for each class, id_k = k is a constant
+    if size.classes == MAX_CLASSES:
+        return [_ClassCell(Lc.constant(c), {c: Lc.constant(1)}) for c in range(1, MAX_CLASSES + 1)]
     b.label("S6 class cells")
-    cells = []
-    previous = Lc.constant(0)
+    cells: list[_ClassCell] = []
+    wires = iter(private["classCells"])
     for k in range(size.classes):
-        one_hot = [b.boolean(x) for x in private["classCells"][k * MAX_CLASSES : (k + 1) * MAX_CLASSES]]
-        b.equal(Lc.sum(one_hot), Lc.constant(1))
-        class_id = Lc.sum(x * (c + 1) for c, x in enumerate(one_hot))
-        b.range_check(class_id - previous - 1, 3, "S6 class order")
-        cells.append((class_id, one_hot))
-        previous = class_id
+        flags = {c: b.boolean(next(wires)) for c in size.cell_ids(k)}
+        b.equal(Lc.sum(flags.values()), Lc.constant(1))
+        class_id = Lc.sum(flag * c for c, flag in flags.items())
+        if k:
+            b.range_check(class_id - cells[-1].id - 1, 3, f"S6 order of class cell {k}")
+        cells.append(_ClassCell(class_id, flags))
     return cells
 
 
@@ -352,7 +370,7 @@ def _across_classes(
     b: Builder,
     size: Size,
     private: dict[str, list[Lc]],
-    classes: Sequence[tuple[Lc, list[Lc]]],
+    classes: Sequence[_ClassCell],
     correlation: Sequence[Lc],
     scan: Sequence[Lc],
 ) -> Lc:
@@ -364,25 +382,25 @@ def _across_classes(
         parts.append(b.mul(scan[k], scan[k]) * -RATE_SCALE)
         if k == size.classes - 1:
             break
-        row = [_correlation_with(b, classes[k][1], correlation, c) for c in range(MAX_CLASSES)]
+        row = {
+            c: _correlation_below(b, classes[k].flags, correlation, c)
+            for c in range(k + 2, size.cell_ids(size.classes - 1).stop)
+        }
         for m in range(k + 1, size.classes):
-            picked = [b.mul(flag, rho) for flag, rho in zip(classes[m][1], row, strict=True)]
+            picked = [b.mul(flag, row[c]) for c, flag in classes[m].flags.items()]
             rho = Lc(Lc.sum(picked).terms, (0, RATE_SCALE))
             parts.append(b.mul(rho, b.mul(scan[k], scan[m])) * -2)
     b.range_check(Lc.sum(parts), SQUARE_BITS, "M3 total risk")
     return total
 
 
-def _correlation_with(b: Builder, one_hot: Sequence[Lc], correlation: Sequence[Lc], other: int) -> Lc:
-    """rho between the class a cell stands for and class `other` (0-based)."""
+def _correlation_below(b: Builder, flags: dict[int, Lc], correlation: Sequence[Lc], other: int) -> Lc:
+    """rho between the class a cell stands for and class `other`, which is that of a later cell and so greater (S6)."""
     terms = []
-    for c in range(MAX_CLASSES):
-        if c == other:
-            terms.append(one_hot[c] * RATE_SCALE)
-        else:
-            low, high = min(c, other), max(c, other)
-            index = low * (2 * MAX_CLASSES - low - 1) // 2 + high - low - 1
-            terms.append(b.mul(one_hot[c], correlation[index]))
+    for c, flag in flags.items():
+        if c < other:
+            index = (c - 1) * (2 * MAX_CLASSES - c) // 2 + other - c - 1
+            terms.append(b.mul(flag, correlation[index]))
     return Lc(Lc.sum(terms).terms, (0, RATE_SCALE))
 
 

@@ -17,7 +17,7 @@ const { values } = parseArgs({ options: { out: { type: "string" } } });
 const outDir = resolve(values.out ?? join(here, "artifacts"));
 
 const settings = {
-  optimizer: { enabled: true, runs: 10000 },
+  optimizer: { enabled: true, runs: 30000 },
   viaIR: true,
   evmVersion: "prague",
   metadata: { bytecodeHash: "none", appendCBOR: false },

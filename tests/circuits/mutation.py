@@ -1,261 +1,304 @@
-"""Kills mutants of the statement: for a row, a witness that every other row accepts and that row alone refuses.
+"""Kills mutants of the statement: for a row, a false statement that every other row accepts and that row alone refuses.
 
-Dropping a row that such a witness exists for makes the circuit accept what it refused before. The search plays the
-dishonest prover: it breaks the row in the way its kind suggests, then repairs what refuses further down, by the
-public inputs and private inputs that a prover may choose.
+The criterion is strict. A row counts as killed when there are inputs and a witness such that
+
+    the witness satisfies every row but this one, and
+    the honest witness program, run on the same inputs, is refused:
+
+without the row a statement gets through that is false or malformed. A changed helper wire of a true statement is no
+kill. Because no second witness exists for given inputs (tests/circuits/uniqueness.py), these inputs have none at all.
+
+Each row has its attack by what it does: a decomposition is given a value outside its range, and the bit or the sum
+that the row no longer checks takes the difference; a product is given the value that makes the false claim pass; a hash
+is given another output, and the prover goes on with a tree or a public signal of its own.
 """
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import lru_cache
+from itertools import combinations, pairwise, product
 
-from aggregator.margin.native import evaluate
-from aggregator.model.policy import Level
-from circuits import _native
-from circuits.artifacts import to_native
-from circuits.assignment import Holder, assign, encode_inputs
-from circuits.field import MODULUS, decode, encode
-from circuits.policy_tree import build_tree
-from circuits.r1cs import OP_BITS, OP_MUL, OP_SOLVE, CompiledCircuit
-from circuits.solvency import Size, build
-from tests.circuits.books import fixed_policy
+from aggregator.model.units import MAX_CLASSES
+from circuits.artifacts import ready
+from circuits.assignment import Inputs
+from circuits.field import MODULUS, signed
+from circuits.r1cs import CompiledCircuit
+from circuits.solvency import RISK_WORDS, SIZES, Size, build
+from tests.circuits.attack_books import Books
+from tests.circuits.lies import Liar, Lie
+from tests.circuits.rerun import Reruns
+from tests.circuits.rows import BitsOp, Rows, Run
 
-SIZE = Size(slots=4, classes=2, groups=2)
-MAX_REPAIRS = 60
-HEDGED = {2: 100 * 10**8, 10: -5 * 10**8, 31: -(10**8)}
-"""One unused slot, both classes and both groups in use."""
-CASH = {1: 10**13}
-"""No class and no group in use, so that their cells are free."""
-
-Row = list[tuple[int, int]]
+PUBLIC = ("accountId", "commitment", "policyRoot", "requirementAndLevel")
+EXPLAINED = {
+    "S2 context": "binds the context by a row of the statement; no other row has it, so no statement gets through "
+    "without it, but its column of the key would rest on the row that a setup adds for each public input",
+}
+"""Equations whose rows refuse no statement, and why they stay (docs/protocol.md, section 8)."""
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """Inputs by wire and forced wires, to be run."""
+    """Inputs, and the wires that the dishonest witness holds instead of what the program computes."""
 
-    inputs: dict[int, int]
+    what: str
+    inputs: Inputs
     forced: dict[int, int]
+    refused: bool = False
+    """Whether an honest run of these inputs is known to be refused."""
 
 
 class Mutants:
-    """The small circuit, the honest witness of a book with slack in every claim, and the search."""
+    """The search over the rows of one circuit."""
 
-    def __init__(self, book: dict[int, int], last_class: int, circuit: CompiledCircuit | None = None) -> None:
-        self.circuit: CompiledCircuit = circuit or build(SIZE)
-        self.native: _native.Circuit = to_native(self.circuit)
-        policy = fixed_policy()
-        evaluation = evaluate(policy, book, Level.MM)
-        inputs = assign(SIZE, policy, build_tree(policy), evaluation, Holder(5, 0, 6), 0, 7)
-        inputs["scanRisk"] = [value + 10**9 for value in inputs["scanRisk"]]
-        inputs["contingency"] = [value + 10**9 for value in inputs["contingency"]]
-        inputs["classCells"][8:] = [int(c == last_class) for c in range(1, 9)]
-        inputs["totalRisk"] = [2 * sum(inputs["scanRisk"])]
-        self.honest = dict(enumerate(decode(encode_inputs(self.circuit, inputs)), start=1))
-        self.base, broken = self.run(Attempt(self.honest, {}))
-        if broken:
-            raise AssertionError(f"the honest witness breaks {self.circuit.label_of_row(broken[0])}")
+    def __init__(self, size: Size, circuit: CompiledCircuit | None = None) -> None:
+        known = ready(size.name) if circuit is None and SIZES.get(size.name) == size else None
+        self.rows = Rows(circuit or build(size)) if known is None else Rows(known.compiled, known.native)
+        self.size = size
+        self.books = Books(size)
+        self.runs = Reruns(self.rows)
+        self.liar = Liar(self.rows, self.runs, self.books)
+        self._base = lru_cache(maxsize=4)(self._run_lie)
+        self._honest = lru_cache(maxsize=2)(self._run_honest)
 
-    def run(self, attempt: Attempt) -> tuple[list[int], list[int]]:
-        """All wires, and the rows that refuse them."""
-        inputs = encode(attempt.inputs[w] for w in range(1, self.circuit.n_inputs + 1))
-        z, broken = self.native.tampered(inputs, list(attempt.forced), encode(attempt.forced.values()))
-        return decode(z), broken
+    def _run_honest(self, tiers: bool) -> tuple[Inputs, Run]:
+        """A true statement over every slot, or over every group, and its run."""
+        inputs = self.books.true(self.books.tiers(), 10**6) if tiers else self.books.true(self.books.full())
+        run = self.runs.run(inputs)
+        if run.broken:
+            raise AssertionError(f"a true statement breaks {self.rows.label(run.broken[0])}")
+        return inputs, run
 
-    @cached_property
-    def defined(self) -> dict[int, int]:
-        """The wire each computing row defines."""
-        out: dict[int, int] = {}
-        for code, arguments in self._program():
-            if code == OP_MUL:
-                row, wire, count = arguments
-                out.update({row + i: wire + i for i in range(count)})
-            elif code == OP_SOLVE:
-                out[arguments[0]] = arguments[1]
-        return out
+    def _run_lie(self, make: object, arguments: tuple[int, ...]) -> tuple[Lie, Run]:
+        lie: Lie = make(*arguments)  # type: ignore[operator]
+        return lie, self.runs.run(lie.inputs)
 
-    @cached_property
-    def bits(self) -> dict[int, tuple[int, int, int]]:
-        """For each bit wire: first wire, number of bits, its place."""
-        out = {}
-        for code, arguments in self._program():
-            if code == OP_BITS:
-                _, wire, count = arguments
-                out.update({wire + j: (wire, count, j) for j in range(count)})
-        return out
+    def kill(self, row: int, confirm: bool = False) -> str | None:
+        """The lie that gets through without the row, or None. `confirm` runs it in the native core once more."""
+        for attempt in self._attempts(row):
+            inputs, run = self.liar.settle(attempt.inputs, attempt.forced, spare=row)
+            honest_is_refused = not attempt.forced or (attempt.refused and inputs is attempt.inputs)
+            if run.broken == [row] and (honest_is_refused or self.runs.run(inputs).broken):
+                if confirm and self.rows.native_run(inputs, attempt.forced).broken != [row]:
+                    raise AssertionError(f"row {row}: the native core disagrees")
+                if confirm and not self.rows.native_run(inputs).broken:
+                    raise AssertionError(f"row {row}: the native core accepts an honest run")
+                return attempt.what
+        return None
 
-    def _program(self) -> Iterator[tuple[int, list[int]]]:
-        words, at = self.circuit.program.tolist(), 0
-        while at < len(words):
-            length = 2 if words[at] == OP_SOLVE else 3
-            yield words[at], words[at + 1 : at + 1 + length]
-            at += 1 + length
+    def _attempts(self, row: int) -> Iterable[Attempt]:
+        if row in self.rows.op_of:
+            return self._out_of_range(row, self.rows.op_of[row])
+        if row in self.rows.defined:
+            return self._wrong_wire(row, self.rows.defined[row])
+        return self._refused_inputs(row)
 
-    def side(self, matrix: str, row: int) -> dict[int, int]:
-        """(wire, coefficient) of one side of a row."""
-        return {w: self.circuit.coefs[c] for w, c in getattr(self.circuit, matrix).row(row)}
+    # Decompositions
 
-    def kill(self, row: int) -> bool:
-        """Whether a witness was found that this row alone refuses."""
-        return any(self._repair(row, attempt) for attempt in self._breaks(row))
+    def _out_of_range(self, row: int, op: BitsOp) -> Iterator[Attempt]:
+        lie, base = self._base(self.liar.about, (op.label, self.rows.place(row)))
+        value = base.value(self.rows.side("h", op.value))
+        bits = dict.fromkeys(range(op.first, op.first + op.count), 0)
+        if row != op.sum_row:
+            place = row - op.row_of_bit(0)
+            bits[op.first + place] = value * pow(2, -place, MODULUS)
+        yield Attempt(lie.what, lie.inputs, bits, bool(base.broken))
 
-    # Ways to break a row
+    # Rows that define a wire
 
-    def _breaks(self, row: int) -> Iterable[Attempt]:
-        wire = self.defined.get(row)
-        if wire is not None:
-            for delta in (1, -1, 10**9, -(10**9)):
-                yield Attempt(self.honest, {wire: (self.base[wire] + delta) % MODULUS})
-            yield from self._change_inputs_of(row)
-            return
-        a = self.side("a", row)
-        bit = next((w for w in a if w in self.bits), None)
-        if len(a) == 1 and bit is not None:
-            yield self._odd_bit(bit)
-        elif bit is not None:
-            first, _, _ = self.bits[bit]
-            yield Attempt(self.honest, {first: 1 - self.base[first]})
-        yield from self._odd_flags(row, a)
-        yield from self._change_inputs_of(row)
+    def _wrong_wire(self, row: int, wire: int) -> Iterator[Attempt]:
+        label, place = self.rows.label(row), self.rows.place(row)
+        match label.split()[0], label:
+            case (("M1" | "M5" | "M7"), _):
+                yield from self._moved(wire, "M7 excess", self.liar.amount_too_large)
+            case "M3", _:
+                yield from self._moved(wire, "M3 total risk", self.liar.total_too_small)
+                most = range(1, self.size.classes)
+                for last in range(self.size.classes, MAX_CLASSES + 1) if self.size.classes > 1 else ():
+                    yield from self._moved(wire, "M3 total risk", self.liar.total_too_small, ((*most, last),))
+            case _, "M2 class sums":
+                yield from self._class_sum(row, wire, place)
+            case _, "M4 group sums":
+                yield from self._group_sum(row, wire, place)
+            case _, "M4 contingency":
+                ((_, index),) = self.rows.inputs_of(self.rows.side("a", row))
+                yield from self._line(wire, *divmod(index, self.books.lines))
+            case _, "S8 policy path" if self._candidates(row):
+                lie = self.liar.other_leaf(place, self._candidates(row))
+                yield Attempt(lie.what, lie.inputs, {wire: 0})
+            case _, "S8 policy path" | "S8 policy leaf":
+                yield from self._other_path(wire, place)
+            case "S7", _:
+                yield from self._other_group(wire, place)
+            case "S4", _ if self.rows.inputs_of(self.rows.side("a", row)) == [("level", 0)]:
+                lie = self.liar.wrong_level()
+                yield Attempt(lie.what, lie.inputs, {wire: 0})
+                yield from self._moved(wire, "M7 excess", self.liar.amount_too_large)
+            case _:
+                inputs, honest = self._honest(False)
+                yield Attempt("another public signal", inputs, {wire: honest[wire] - 1})
 
-    def _odd_bit(self, bit: int) -> Attempt:
-        """A bit that is none, with another flipped so that the sum stays: b_j + (b_i - (1 - b_i)) 2^(i-j)."""
-        first, _, place = self.bits[bit]
-        other = 0 if place else 1
-        change = 1 - 2 * self.base[first + other]
-        weight = pow(2, other, MODULUS) * pow(2, -place, MODULUS)
-        return Attempt(
-            self.honest,
-            {
-                first + other: self.base[first + other] + change,
-                bit: (self.base[bit] - change * weight) % MODULUS,
-            },
+    def _moved(
+        self, wire: int, op: str, make: object, arguments: tuple[object, ...] = ()
+    ) -> Iterator[Attempt]:
+        """The wire moved as far as a decomposed value needs, by the slope of the one in the other."""
+        lie, base = self._base(make, arguments)  # type: ignore[arg-type]
+        side = self.rows.side("h", self.rows.ops[op].value)
+        moved = self.runs.run(lie.inputs, {wire: base[wire] + 1})
+        slope = signed(moved.value(side) - base.value(side))
+        if slope:
+            step = -(-lie.need // abs(slope)) * (1 if slope > 0 else -1)
+            yield Attempt(lie.what, lie.inputs, {wire: base[wire] + step}, bool(base.broken))
+
+    def _line(self, wire: int, cell: int, line: int) -> Iterator[Attempt]:
+        yield from self._moved(
+            wire, f"M4 contingency {cell} line {line}", self.liar.contingency_too_small, (cell, line)
         )
 
-    def _odd_flags(self, row: int, a: dict[int, int]) -> Iterable[Attempt]:
-        names = self.circuit.input_names
-        flags = [w for w in a if 0 < w <= self.circuit.n_inputs]
-        for name, width in (("classPointers", SIZE.classes), ("groupPointers", SIZE.groups)):
-            first, count = names[name]
-            none, _ = names[name.replace("Pointers", "None")]
-            for wire in flags:
-                if first <= wire < first + count:
-                    slot, k = divmod(wire - first, width)
-                    moved = {first + slot * width + m: int(m == k) for m in range(width)} | {none + slot: 0}
-                    yield Attempt(self.honest | moved, {})
-                if none <= wire < none + SIZE.slots:
-                    slot = wire - none
-                    moved = {first + slot * width + m: 0 for m in range(width)}
-                    yield Attempt(self.honest | moved | {none + slot: 1}, {})
-                    yield Attempt(self.honest | moved | {none + slot: 0}, {})
-        first, count = names["classCells"]
-        for wire in flags:
-            if first <= wire < first + count:
-                yield from self._odd_cell(first + (wire - first) // 8 * 8, wire, len(a) == 1)
+    def _class_sum(self, row: int, wire: int, slot: int) -> Iterator[Attempt]:
+        a = self.rows.side("a", row)
+        found = self.rows.inputs_of(a)
+        if found:
+            cell = found[0][1] % self.size.classes
+            lie, base = self._base(self.liar.full_scan_risk_too_small, (cell,))
+            scenario = self.books.worst_scenario(cell)
+            risk = self.books.policy.by_id[lie.inputs["leafId"][slot]].risk_e12[scenario]
+            step = -(-lie.need // abs(risk)) * (1 if risk > 0 else -1)
+            yield Attempt(lie.what, lie.inputs, {wire: base[wire] + step}, bool(base.broken))
+            return
+        (share,) = a
+        ((_, pointer),) = self.rows.inputs_of(self.rows.side("a", self.rows.definer[share]))
+        ((_, word),) = self.rows.inputs_of(self.rows.side("b", row))
+        arguments = (pointer % self.size.classes, 2 * (word % RISK_WORDS))
+        lie, base = self._base(self.liar.scan_risk_too_small, arguments)
+        yield Attempt(lie.what, lie.inputs, {wire: base[wire] + lie.need}, bool(base.broken))
 
-    def _odd_cell(self, start: int, wire: int, with_third: bool) -> Iterable[Attempt]:
-        """A class cell with two flags, or the same with a third, -1, that makes their sum 1 again."""
-        clear = {start + c: 0 for c in range(8)}
-        for x in range(8):
-            for y in range(x):
-                pair = clear | {start + x: 1, start + y: 1}
-                if not with_third:
-                    yield Attempt(self.honest | pair, {})
-                elif wire not in (start + x, start + y):
-                    yield Attempt(self.honest | pair | {wire: MODULUS - 1}, {})
+    def _group_sum(self, row: int, wire: int, slot: int) -> Iterator[Attempt]:
+        found = self.rows.inputs_of(self.rows.side("a", row))
+        if found and found[0][0] == "groupPointers":
+            yield from self._line(wire, found[0][1] % self.size.groups, 0)
+            return
+        pointers = self.books.exact(self.books.full())["groupPointers"]
+        cell = pointers[slot * self.size.groups : (slot + 1) * self.size.groups].index(1)
+        _, base = self._base(self.liar.full_contingency_too_small, (cell,))
+        for op in {self.rows.op_of[broken].label for broken in base.broken}:
+            yield from self._moved(wire, op, self.liar.full_contingency_too_small, (cell,))
 
-    def _change_inputs_of(self, row: int) -> Iterable[Attempt]:
-        wires = self.side("a", row).keys() | self.side("b", row).keys() | self.side("c", row).keys()
-        for wire in sorted(wires):
-            if 0 < wire <= self.circuit.n_inputs:
-                for value in (self.base[wire] + 1, 2, self.base[wire] - 1):
-                    yield Attempt(self.honest | {wire: value % MODULUS}, {})
+    def _candidates(self, row: int) -> int:
+        """1, 2 or 3 for a row that compares a node with a sibling of a leaf, of a node above it or a block; else 0."""
+        b = self.rows.side("b", row)
+        names = [name for name, _ in self.rows.inputs_of(b)]
+        if len(b) != 2 or 0 in b or len(names) != 1:
+            return 0
+        return {"siblings0": 1, "siblings1": 2, "blocks": 3}.get(names[0], 0)
 
-    # Repairing what refuses further down
+    def _other_path(self, wire: int, slot: int) -> Iterator[Attempt]:
+        """The hash of another node, and from there a path of the prover's own to another root."""
+        inputs, before = self._honest(False)
+        forced = {wire: before[wire] + 1}
+        after = self.runs.run(inputs, forced)
+        nodes = self._nodes(slot)
+        level = next((n for n, node in enumerate(nodes) if before[node] != after[node]), None)
+        if level is None:
+            return
+        if level == 2:
+            inputs = self.liar.other_leaf(slot, 3).inputs
+            after = self.runs.run(inputs, forced)
+        rejoined = self.liar.rejoin(inputs, slot, level, after[nodes[level]])
+        yield Attempt("a path to another root", rejoined, forced)
 
-    def _repair(self, row: int, attempt: Attempt) -> bool:
-        touched: dict[int, int] = {}
-        for _ in range(MAX_REPAIRS):
-            z, broken = self.run(attempt)
-            if broken == [row]:
-                return True
-            if row not in broken:
-                return False
-            other = next(r for r in broken if r != row)
-            touched[other] = touched.get(other, 0) + 1
-            change = self._fix(other, z, attempt, touched[other])
-            if change is None or touched[other] > 3:
-                return False
-            attempt = Attempt(attempt.inputs | change, attempt.forced)
-        return False
+    def _nodes(self, slot: int) -> list[int]:
+        """The wires of a slot's leaf and of the two nodes above it."""
+        nodes: dict[int, int] = {}
+        for row in self.rows.segment("S8 policy path", slot):
+            level = self._candidates(row)
+            if level:
+                nodes[level] = next(w for w in self.rows.side("b", row) if w > self.rows.circuit.n_inputs)
+        return [nodes[level] for level in sorted(nodes)]
 
-    def _fix(self, row: int, z: list[int], attempt: Attempt, tries: int) -> dict[int, int] | None:
-        a, b = self.side("a", row), self.side("b", row)
-        if self.circuit.label_of_row(row).startswith("S8") and row not in self.defined:
-            return self._join_siblings(b, z, tries)
-        if b == {0: 1}:
-            return self._solve(row, a, z, attempt)
-        inputs = [w for w in b if 0 < w <= self.circuit.n_inputs]
-        if len(inputs) == 1 and b[inputs[0]] in (1, MODULUS - 1):
-            rest = sum(c * z[w] for w, c in b.items() if w != inputs[0])
-            return {inputs[0]: -rest * pow(b[inputs[0]], -1, MODULUS) % MODULUS}
-        return None
+    def _other_group(self, wire: int, cell: int) -> Iterator[Attempt]:
+        inputs, honest = self._honest(True)
+        forced = {wire: honest[wire] + 1}
+        run = self.runs.run(inputs, forced)
+        for row in run.broken:
+            found = [(n, i) for n, i in self.rows.inputs_of(self.rows.side("b", row)) if n == "leafGroup"]
+            if not found:
+                continue
+            ((name, slot),) = found
+            group = next(w for w in self.rows.side("b", row) if w > self.rows.circuit.n_inputs)
+            inputs = {**inputs, name: [run[group] if i == slot else v for i, v in enumerate(inputs[name])]}
+            inputs = self.liar.rejoin(inputs, slot, 0, self.liar.leaf(inputs, slot))
+        yield Attempt("the lines of another group", inputs, forced)
 
-    def _solve(self, row: int, a: dict[int, int], z: list[int], attempt: Attempt) -> dict[int, int] | None:
-        """Makes a sum zero by one of its inputs, on which it may depend through other wires too."""
+    # Rows that only refuse inputs
 
-        def residue(values: list[int]) -> int:
-            return sum(c * values[w] for w, c in a.items()) % MODULUS
+    def _refused_inputs(self, row: int) -> Iterator[Attempt]:
+        label, place = self.rows.label(row), self.rows.place(row)
+        public = [name for name, _ in self.rows.inputs_of(self.rows.side("a", row)) if name in PUBLIC]
+        if public:
+            inputs = self.books.true(self.books.full())
+            yield Attempt("another public signal", {**inputs, public[0]: [inputs[public[0]][0] + 1]}, {})
+            return
+        match label:
+            case "S1 amount and level":
+                lies = [self.liar.third_level()]
+            case "S5 policy blocks":
+                lies = [self.liar.other_leaf(self.size.slots - 1, 4)]
+            case "S6 class cells":
+                lies = list(self._odd_cells(row))
+            case "S8 policy path":
+                lies = [self.liar.other_leaf(place, self._candidates(row))]
+            case "S9 quantity":
+                lies = [self.liar.third_direction(place)]
+            case "S10 slot order":
+                is_flag = self.rows.inputs_of(self.rows.side("b", row)) == [("unused", place)]
+                lies = [self.liar.half_used(place) if is_flag else self.liar.used_and_unused(place)]
+            case "M2 class sums" | "M4 group sums":
+                lies = list(self._odd_pointers(row, place))
+            case _:
+                lies = []
+        for lie in lies:
+            yield Attempt(lie.what, lie.inputs, {})
 
-        for wire in sorted(w for w in a if 0 < w <= self.circuit.n_inputs):
-            now = residue(z)
-            moved, _ = self.run(Attempt(attempt.inputs | {wire: z[wire] + 1}, attempt.forced))
-            slope = (residue(moved) - now) % MODULUS
-            if slope:
-                return {wire: (z[wire] - now * pow(slope, -1, MODULUS)) % MODULUS}
-        return None
-
-    def _join_siblings(self, b: dict[int, int], z: list[int], tries: int) -> dict[int, int] | None:
-        """Puts a node among the candidates it is compared with, in a place no other slot needs."""
-        last = next(w for w in b if 0 < w <= self.circuit.n_inputs)
-        node = next(w for w in b if w > self.circuit.n_inputs)
-        if tries > 1:
-            return {last: z[node]}
-        for name in ("siblings0", "siblings1", "blocks"):
-            first, count = self.circuit.input_names[name]
-            if first <= last < first + count:
-                width = 8 if name != "blocks" else 64
-                start = first + (last - first) // width * width
-                if name != "blocks":
-                    home = next(
-                        (w for w in range(start, start + width) if self.base[w] == self.base[node]), start
+    def _odd_cells(self, row: int) -> Iterator[Lie]:
+        """Flags of a cell of which one is no bit, or which are two; the other cells leave room."""
+        empty, found = self.books.exact({}), self.rows.inputs_of(self.rows.side("a", row))
+        width = len(self.size.cell_ids(0))
+        cell = found[0][1] // width
+        ids = list(self.size.cell_ids(cell))
+        for pair in combinations(range(width), 2):
+            flags = [int(c in pair) for c in range(width)]
+            if len(found) == 1:
+                odd = found[0][1] % width
+                if odd in pair:
+                    continue
+                flags[odd] = -1
+            own = sum(c * flag for c, flag in zip(ids, flags, strict=True))
+            for others in product(*(self.size.cell_ids(k) for k in range(self.size.classes) if k != cell)):
+                chosen = [*others[:cell], own, *others[cell:]]
+                if all(0 <= after - before - 1 < 8 for before, after in pairwise(chosen)):
+                    rest = [[int(c == x) for c in self.size.cell_ids(k)] for k, x in enumerate(chosen)]
+                    rest[cell] = flags
+                    yield Lie(
+                        "a cell of no class", {**empty, "classCells": [f for cell in rest for f in cell]}
                     )
-                    return {home: z[node]}
-                return {start + 20 + node % 40: z[node]}
-        return None
+                    break
 
-
-@cache
-def mutants() -> tuple[Mutants, Mutants]:
-    """The circuit under mutation with each book, built once."""
-    return Mutants(HEDGED, 2), Mutants(CASH, 8)
-
-
-def killed(row: int) -> bool:
-    """Whether some witness breaks this row alone."""
-    hedged, cash = mutants()
-    is_cell = hedged.circuit.label_of_row(row).startswith("S6")
-    return any(m.kill(row) for m in ((cash, hedged) if is_cell else (hedged, cash)))
-
-
-def stratified(per_label: int, seed: int) -> dict[str, list[int]]:
-    """Up to `per_label` rows of each equation."""
-    circuit = mutants()[0].circuit
-    rows: dict[str, list[int]] = {}
-    for row in range(circuit.n_constraints):
-        rows.setdefault(circuit.label_of_row(row), []).append(row)
-    source = random.Random(seed)
-    return {label: sorted(source.sample(found, min(per_label, len(found)))) for label, found in rows.items()}
+    def _odd_pointers(self, row: int, slot: int) -> Iterator[Lie]:
+        """A slot's pointer moved to another cell, to none, or away from all."""
+        (name, index), *more = self.rows.inputs_of(self.rows.side("a", row))
+        kind = name.removesuffix("Pointers").removesuffix("None")
+        width = self.size.classes if kind == "class" else self.size.groups
+        for book in (self.books.full(), self.books.full(1), self.books.gains(), self.books.credits()):
+            inputs = dict(self.books.true(book)) if len(book) <= self.size.slots else None
+            if inputs is None:
+                continue
+            to = None if more else index % width if name.endswith("Pointers") else -1
+            pointers, none = list(inputs[f"{kind}Pointers"]), list(inputs[f"{kind}None"])
+            pointers[slot * width : (slot + 1) * width] = [int(cell == to) for cell in range(width)]
+            none[slot] = int(to == -1)
+            yield Lie(
+                f"a slot in another {kind}", {**inputs, f"{kind}Pointers": pointers, f"{kind}None": none}
+            )

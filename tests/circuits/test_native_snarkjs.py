@@ -20,11 +20,15 @@ pytestmark = pytest.mark.node
 SNARKJS = Path(__file__).parent.parent / "node" / "node_modules" / "snarkjs" / "cli.js"
 
 
-def snarkjs(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+def snarkjs(*arguments: str | Path, timeout: float = 120) -> subprocess.CompletedProcess[str]:
     node = shutil.which("node")
     assert node is not None, "node is not installed"
     return subprocess.run(
-        [node, str(SNARKJS), *map(str, arguments)], capture_output=True, text=True, timeout=120, check=False
+        [node, str(SNARKJS), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
     )
 
 

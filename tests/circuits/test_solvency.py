@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import copy
 from functools import cache
+from itertools import combinations
 
 import pytest
 
 from aggregator.margin.native import Evaluation, evaluate
 from aggregator.model.errors import CannotProveError
 from aggregator.model.policy import Level
+from aggregator.model.units import MAX_CLASSES
 from aggregator.policy import check_policy
 from circuits import reference
 from circuits.artifacts import ready, to_native
@@ -293,10 +295,19 @@ def test_a_slot_cannot_point_at_another_class() -> None:
 def test_one_class_cannot_have_two_cells() -> None:
     """A long in one cell and its hedge in a twin cell must not be scanned apart."""
     inputs = _amount(
-        assign(TINY, POLICY, tree(), evaluate(POLICY, {2: 10**8}, Level.IM), HOLDER, 0, CONTEXT), 0
+        assign(TINY, POLICY, tree(), evaluate(POLICY, {31: 10**8}, Level.IM), HOLDER, 0, CONTEXT), 0
     )
-    inputs["classCells"][8:16] = inputs["classCells"][0:8]
+    inputs["classCells"] = [int(c == 2) for cell in range(TINY.classes) for c in TINY.cell_ids(cell)]
     assert refused_by(inputs) == "S6 class cells"
+
+
+def test_the_cells_can_stand_for_any_choice_of_classes() -> None:
+    """A cell has flags only for the ids that leave room for the cells before and after it, and needs no others."""
+    for size in (TINY, SMALL, LARGE):
+        for chosen in combinations(range(1, MAX_CLASSES + 1), size.classes):
+            assert all(c in size.cell_ids(cell) for cell, c in enumerate(chosen))
+        assert [size.cell_ids(0)[0], size.cell_ids(size.classes - 1)[-1]] == [1, MAX_CLASSES]
+    assert "classCells" not in ready("solvency-64").compiled.input_names
 
 
 def test_a_group_cannot_be_left_out_or_swapped() -> None:

@@ -15,7 +15,8 @@ from circuits.artifacts import ready
 from circuits.field import MODULUS
 from circuits.r1cs import Builder, CompiledCircuit, Lc
 from circuits.solvency import Size, build
-from tests.circuits.mutation import HEDGED, SIZE, Mutants
+from tests.circuits.mutation import Mutants
+from tests.circuits.rows import Rows
 from tests.circuits.uniqueness import Propagation, Verdict, private_names
 
 SMALLEST = Size(slots=2, classes=1, groups=1)
@@ -71,18 +72,17 @@ def test_an_input_that_is_not_given_leaves_wires_open(name: str) -> None:
 def _kinds() -> dict[str, int]:
     """One row of each equation and kind: what defines a wire, a bit, a sum of bits, a public signal."""
     circuit = propagation().circuit
-    mutants = Mutants.__new__(Mutants)
-    mutants.circuit = circuit
+    told = Rows(circuit)
     rows: dict[str, list[int]] = {}
     for row in range(circuit.n_constraints):
-        sides = [mutants.side(matrix, row) for matrix in "abc"]
-        if row in mutants.defined:
+        op = told.op_of.get(row)
+        if row in told.defined:
             kind = "wire"
-        elif not any(wire in mutants.bits for wire in sides[0]):
-            signals = {w for side in sides for w in side if 0 < w <= circuit.n_public}
+        elif op is None:
+            signals = {w for matrix in "abc" for w in told.side(matrix, row) if 0 < w <= circuit.n_public}
             kind = "signal" if signals else "check of inputs"
         else:
-            kind = "sum of bits" if sides[1] == {0: 1} and len(sides[0]) > 1 else "bit"
+            kind = "sum of bits" if row == op.sum_row else "bit"
         rows.setdefault(f"{circuit.label_of_row(row)}: {kind}", []).append(row)
     source = random.Random(7)
     return {name: source.choice(found) for name, found in rows.items()}
@@ -112,12 +112,14 @@ def test_rows_that_determine_nothing_only_narrow_the_inputs() -> None:
 
 def test_in_an_instance_the_pointers_follow_too() -> None:
     """Which cell a slot points at is no choice: with distinct cells one value of each pointer is left."""
-    mutants = Mutants(HEDGED, 2)
-    circuit = mutants.circuit
-    assert circuit.name == f"solvency-{SIZE.slots}"
+    mutants = Mutants(Size(slots=4, classes=2, groups=2))
+    circuit = mutants.rows.circuit
+    run = mutants.rows.native_run(mutants.books.true(mutants.books.full()))
+    values = [run[wire] for wire in range(circuit.n_wires)]
+    assert run.broken == []
     pointers = {"classPointers", "classNone", "groupPointers", "groupNone"}
     search = Propagation(circuit)
-    verdict = search.run(set(private_names(circuit)) - pointers | {"context"}, values=mutants.base)
+    verdict = search.run(set(private_names(circuit)) - pointers | {"context"}, values=values)
     assert verdict.unique
     without_sums = [
         row
@@ -127,7 +129,7 @@ def test_in_an_instance_the_pointers_follow_too() -> None:
         and circuit.b.row(row) == [(0, circuit.coefs.index(1))]
     ]
     assert not search.run(
-        set(private_names(circuit)) - pointers | {"context"}, values=mutants.base, without=without_sums
+        set(private_names(circuit)) - pointers | {"context"}, values=values, without=without_sums
     ).unique
 
 
