@@ -26,8 +26,8 @@ class Artifact:
     abi: list[dict[str, Any]]
     bytecode: bytes
     deployed_bytecode: bytes
-    immutables: tuple[tuple[int, int], ...]
     solc: str
+    immutables: tuple[tuple[int, int], ...] = ()
 
     def is_code(self, code: bytes) -> bool:
         """Whether this is the contract as deployed, whatever its constructor wrote as immutables."""

@@ -72,7 +72,9 @@ def test_a_wrapper_counts_at_its_own_market_where_that_is_lower() -> None:
 @pytest.mark.parametrize("quote", [None, PriceQuote(3000 * E12, AS_OF - 9999, stale=True)])
 def test_a_stale_or_missing_price_stops_the_build(quote: PriceQuote | None) -> None:
     """Unless the caller says otherwise, nothing is built on it."""
-    with pytest.raises(PriceError, match=r"the price of ETH is (missing|stale, from 1799990001); refresh it"):
+    with pytest.raises(
+        PriceError, match=r"the price of ETH is (missing: no network|stale, from 1799990001; refresh it)"
+    ):
         build_policy(spec(), prices(ETH=quote), rates(), as_of=AS_OF, epoch=1)
     with pytest.raises(PriceError, match="the price of USDC"):
         build_policy(spec(), prices(USDC=quote), rates(), as_of=AS_OF, epoch=1)

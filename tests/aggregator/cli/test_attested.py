@@ -13,10 +13,10 @@ from aggregator.model.snapshot import encode_snapshot, parse_snapshot
 from aggregator.policy import parse_policy
 from aggregator.service.attestation_files import attestation_json, parse_request
 from aggregator.service.attestor import attest
-from aggregator.service.proving import attestation_request, attested_snapshot
+from aggregator.service.proving import Audience, attestation_request, attested_snapshot
 from aggregator.store import Home
 from tests.aggregator.cli.conftest import Invoke, Outcome
-from tests.aggregator.service.scene import CUT, NOW, POLICY, REGISTRY, VENUE
+from tests.aggregator.service.scene import CUT, NETWORKS, NOW, POLICY, REGISTRY, VENUE
 from tests.aggregator.service.stored import Stored, account_snapshot, fill
 
 ATTESTOR = Account.from_key(b"\x07" * 32)
@@ -30,7 +30,7 @@ def stored(home: Path, monkeypatch: pytest.MonkeyPatch) -> Stored:
 
 def _attest(request: Path, path: Path) -> Path:
     asked = parse_request(request.read_bytes()).request
-    path.write_text(json.dumps(attestation_json(attest(asked, asked.snapshot, ATTESTOR, 3600))))
+    path.write_text(json.dumps(attestation_json(attest(asked, asked.snapshot, ATTESTOR, 3600, NETWORKS))))
     return path
 
 
@@ -53,7 +53,10 @@ def test_the_attested_snapshot_is_proven_when_a_newer_one_came(
     invoke: Invoke, stored: Stored, tmp_path: Path
 ) -> None:
     request = tmp_path / "request.json"
-    asked = invoke("attestation", "request", "main", "--policy", stored.policy, "--out", request)
+    at = f"eip155:31337001:{REGISTRY}"
+    asked = invoke(
+        *("attestation", "request", "main", "--policy", stored.policy, "--registry", at, "--out", request)
+    )
     assert f"snapshot    {stored.snapshot}, cut" in asked.out
     assert f"Next: counterfoil proof make {stored.snapshot} --policy {stored.policy}" in " ".join(
         asked.out.split()
@@ -71,7 +74,7 @@ def test_the_attested_snapshot_is_proven_when_a_newer_one_came(
     other.write_text(json.dumps({**signed, "expiry": signed["expiry"] + 1}))
     _make(invoke, stored, other).refused(
         4,
-        "is not over this account, snapshot and policy",
+        "is not over this account, snapshot, policy and registry",
         f"{newer}, which main now means, nor over an older one",
     )
 
@@ -82,13 +85,15 @@ def test_only_a_snapshot_that_every_attestation_is_over_is_found(stored: Stored,
         two = store.snapshot(_take_again(stored))
         incomplete = store.snapshot(stored.incomplete)
         policy = parse_policy(store.policy(stored.policy))
-    asked = attestation_request(one, policy, NOW)
+    asked = attestation_request(one, policy, 31337001, REGISTRY, NOW)
     assert parse_snapshot(one.document) == asked.snapshot
-    signed = attest(asked, asked.snapshot, ATTESTOR, 900)
-    elsewhere = attestation_request(two, policy, NOW)
-    other = attest(elsewhere, elsewhere.snapshot, ATTESTOR, 900)
+    signed = attest(asked, asked.snapshot, ATTESTOR, 900, NETWORKS)
+    elsewhere = attestation_request(two, policy, 31337001, REGISTRY, NOW)
+    other = attest(elsewhere, elsewhere.snapshot, ATTESTOR, 900, NETWORKS)
     candidates = (incomplete, two, one)
-    assert attested_snapshot(candidates, policy, [signed], NOW) == one
-    assert attested_snapshot(candidates, policy, [signed, signed], NOW) == one
-    assert attested_snapshot(candidates, policy, [signed, other], NOW) is None
-    assert attested_snapshot(candidates, POLICY, [signed], NOW) is None
+    audience, away = Audience(VENUE, 31337001, REGISTRY), Audience(VENUE, 1, REGISTRY)
+    assert attested_snapshot(candidates, policy, audience, [signed], NOW) == one
+    assert attested_snapshot(candidates, policy, audience, [signed, signed], NOW) == one
+    assert attested_snapshot(candidates, policy, audience, [signed, other], NOW) is None
+    assert attested_snapshot(candidates, POLICY, audience, [signed], NOW) is None
+    assert attested_snapshot(candidates, policy, away, [signed], NOW) is None

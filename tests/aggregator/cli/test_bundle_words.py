@@ -146,6 +146,7 @@ def test_every_screen_that_shows_a_bundle_shows_that_its_key_is_dev(
 ) -> None:
     """As a table and as JSON. What asks a chain, `registry show` too, is in test_main_job; the rest is below."""
     monkeypatch.setattr(relaying, "send", lambda *_: Outcome("k", State.PLANNED))
+    monkeypatch.setattr(relaying, "coin_of", lambda *_: "ETH")
     path, venue = write(), tmp_path / "venue.toml"
     entry = f'''
 [[verification_keys]]

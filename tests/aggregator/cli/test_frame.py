@@ -242,7 +242,7 @@ def test_addresses_are_shown_whole_at_80_columns(
 ) -> None:
     invoke("account", "create", "main")
     with Home(home).store() as store:
-        store.add_link(Link("0x" + "ab" * 20, "main", 1, "0x11", ""))
+        store.add_link(Link("0x" + "ab" * 20, "main", 1, 2, "0x11", ""), now=1)
     monkeypatch.setattr(framework, "PLAIN_WIDTH", 80)
     assert "0x" + "ab" * 20 in invoke("account", "list").out
 

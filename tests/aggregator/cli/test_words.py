@@ -121,9 +121,7 @@ def test_a_link_without_a_signature_prints_the_next_command(invoke: Invoke) -> N
     address = "0x" + "12" * 20
     printed = invoke("account", "link", "main", "--address", address, "--chain", "eip155:8453", "--json")
     issued = printed.data["message"]["issuedAt"]
-    wanted = (
-        f"account link main --address {address} --issued-at {issued} --signature 0x.. --chain eip155:8453"
-    )
+    wanted = f"account link main --address {address} --days 90 --issued-at {issued} --signature 0x.. --chain eip155:8453"
     assert wanted in printed.err
 
 
@@ -155,6 +153,6 @@ def test_a_long_json_integer_is_refused_in_our_words() -> None:
 
 
 def test_a_missing_price_names_the_option() -> None:
-    quotes = Quotes({}, {}, zero_stale=False, stale_debt_margin_e6=0)
+    quotes = Quotes({}, {}, as_of=0, zero_stale=False, stale_debt_margin_e6=0)
     with pytest.raises(PriceError, match=r"no network that was read lists a feed .*--zero-stale"):
         quotes.fresh_price("DOGE")

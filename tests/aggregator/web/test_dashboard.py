@@ -262,6 +262,8 @@ def test_a_venue_needs_nothing_of_the_service(context: BrowserContext, running: 
     own = {n: v for n, v in known.items() if n not in ("id", "registry", "maxAgeSeconds", "verificationKeys")}
     _, chain, registry = known["registry"].split(":")
     own |= {"chainId": int(chain), "registry": registry, "maxAgeS": known["maxAgeSeconds"], "keyKind": "dev"}
+    circuit = json.loads(path.read_text())["circuit"]
+    own |= {"circuit": circuit["name"], "circuitDigest": circuit["digest"]}
     whole = tmp_path / "whole.json"
     whole.write_text(json.dumps({**own, "amountUsd": "1"}))
     venue.get_by_label("Your own rules (JSON)").set_input_files(whole)
