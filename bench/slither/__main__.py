@@ -1,8 +1,8 @@
 """Static analysis of the contracts with Slither: python -m bench.slither
 
 Slither pins other versions of web3 than ours, so it lives in an environment of its own, made from PyPI at the first
-run. Fails when a detector finds something in our own sources that docs/registry.md does not explain; imported sources are
-counted too, and named as theirs.
+run. Fails when a detector finds something in our own sources that docs/registry.md does not explain; imported sources
+are counted too, and named as theirs.
 """
 
 from __future__ import annotations

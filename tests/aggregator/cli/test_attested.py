@@ -11,12 +11,13 @@ from eth_account import Account
 
 from aggregator.model.snapshot import encode_snapshot, parse_snapshot
 from aggregator.policy import parse_policy
+from aggregator.service import attestor
 from aggregator.service.attestation_files import attestation_json, parse_request
 from aggregator.service.attestor import attest
 from aggregator.service.proving import Audience, attestation_request, attested_snapshot
 from aggregator.store import Home
 from tests.aggregator.cli.conftest import Invoke, Outcome
-from tests.aggregator.service.scene import CUT, NETWORKS, NOW, POLICY, REGISTRY, VENUE
+from tests.aggregator.service.scene import CUT, NOW, POLICY, REGISTRY, VENUE
 from tests.aggregator.service.stored import Stored, account_snapshot, fill
 
 ATTESTOR = Account.from_key(b"\x07" * 32)
@@ -25,12 +26,14 @@ ATTESTOR = Account.from_key(b"\x07" * 32)
 @pytest.fixture
 def stored(home: Path, monkeypatch: pytest.MonkeyPatch) -> Stored:
     monkeypatch.setattr(time, "time", lambda: float(NOW))
+    # What was looked at is not what this is about, and the stored snapshots are of no network file.
+    monkeypatch.setattr(attestor, "coverage_of", lambda *_: "0x" + "cc" * 32)
     return fill(Home(home))
 
 
 def _attest(request: Path, path: Path) -> Path:
     asked = parse_request(request.read_bytes()).request
-    path.write_text(json.dumps(attestation_json(attest(asked, asked.snapshot, ATTESTOR, 3600, NETWORKS))))
+    path.write_text(json.dumps(attestation_json(attest(asked, asked.snapshot, ATTESTOR, 3600, ()))))
     return path
 
 
@@ -87,9 +90,9 @@ def test_only_a_snapshot_that_every_attestation_is_over_is_found(stored: Stored,
         policy = parse_policy(store.policy(stored.policy))
     asked = attestation_request(one, policy, 31337001, REGISTRY, NOW)
     assert parse_snapshot(one.document) == asked.snapshot
-    signed = attest(asked, asked.snapshot, ATTESTOR, 900, NETWORKS)
+    signed = attest(asked, asked.snapshot, ATTESTOR, 900, ())
     elsewhere = attestation_request(two, policy, 31337001, REGISTRY, NOW)
-    other = attest(elsewhere, elsewhere.snapshot, ATTESTOR, 900, NETWORKS)
+    other = attest(elsewhere, elsewhere.snapshot, ATTESTOR, 900, ())
     candidates = (incomplete, two, one)
     audience, away = Audience(VENUE, 31337001, REGISTRY), Audience(VENUE, 1, REGISTRY)
     assert attested_snapshot(candidates, policy, audience, [signed], NOW) == one

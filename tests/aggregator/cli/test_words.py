@@ -121,7 +121,8 @@ def test_a_link_without_a_signature_prints_the_next_command(invoke: Invoke) -> N
     address = "0x" + "12" * 20
     printed = invoke("account", "link", "main", "--address", address, "--chain", "eip155:8453", "--json")
     issued = printed.data["message"]["issuedAt"]
-    wanted = f"account link main --address {address} --days 90 --issued-at {issued} --signature 0x.. --chain eip155:8453"
+    link = f"account link main --address {address} --days 90 --issued-at {issued}"
+    wanted = f"{link} --signature 0x.. --chain eip155:8453"
     assert wanted in printed.err
 
 
