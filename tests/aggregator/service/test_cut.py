@@ -26,8 +26,10 @@ async def head_time(net: Devnet) -> int:
 
 async def test_a_chain_that_lags_the_clock_has_no_say_and_is_named() -> None:
     """The other chain is read now; what left it meanwhile is not counted, and there is no total."""
-    async with devnet(101) as moving, devnet(102, timestamp=int(time.time()) - 86_400) as stuck:
+    now = int(time.time())
+    async with devnet(101, timestamp=now - 9) as moving, devnet(102, timestamp=now - 86_400) as stuck:
         await moving.set_balance(ALICE, 0)
+        await moving.next_timestamp(now - 1)
         await moving.mine()
         networks = [network(moving), network(stuck)]
         cut = await settled_cut(networks)
