@@ -26,9 +26,11 @@ ATTESTOR = Account.from_key(b"\x07" * 32)
 @pytest.fixture
 def stored(home: Path, monkeypatch: pytest.MonkeyPatch) -> Stored:
     monkeypatch.setattr(time, "time", lambda: float(NOW))
-    # What was looked at is not what this is about, and the stored snapshots are of no network file.
+    made = fill(Home(home))
+    # What was looked at is not what this is about, and these snapshots are of no network file. Only from here on: the
+    # scene's bundle is made once for all tests.
     monkeypatch.setattr(attestor, "coverage_of", lambda *_: "0x" + "cc" * 32)
-    return fill(Home(home))
+    return made
 
 
 def _attest(request: Path, path: Path) -> Path:
