@@ -72,7 +72,8 @@ def show(
     from_block: int,
     network_paths: tuple[str, ...],
 ) -> None:
-    """Show the rules of REGISTRY (eip155:N:0x..): production or not, verifiers, attestors, owner, guardian, pause.
+    """Show the rules of REGISTRY (eip155:N:0x..): production or not, verifiers, attestors, publishers, owner, guardian,
+    pause.
 
     With --timelock its owner is checked as well: the timelock's code, its delay, and every holder of its roles.
     """
@@ -85,7 +86,7 @@ def show(
         raise InputError("--timelock says nothing without those who may schedule; name them with --proposer")
     terms = None if timelock is None else TimelockTerms(least_delay, proposers, executors or (ANYONE,))
     network = network_of(chosen_networks(network_paths), f"eip155:{chain_id}")
-    rules, verifiers = asyncio.run(_read(network, address, timelock, terms, from_block))
+    rules, verifiers, publishers = asyncio.run(_read(network, address, timelock, terms, from_block))
     data: dict[str, object] = {
         "registry": contract.lower(),
         "production": rules.production,
@@ -102,6 +103,7 @@ def show(
             {"circuitId": v.circuit_id, "verifier": v.address, "dev": v.dev, "keyDigest": v.key_digest}
             for v in verifiers
         ],
+        "publishers": list(publishers),
     }
 
     def render(console: Console) -> None:
@@ -113,7 +115,11 @@ def show(
             ("owner", rules.owner),
             ("next owner", rules.pending_owner),
             ("guardian", rules.guardian),
-            ("paused", "yes: nothing is submitted or pledged; releases go on" if rules.paused else "no"),
+            ("publishers", ", ".join(publishers) or "nobody but the owner"),
+            (
+                "paused",
+                "yes: nothing new is pledged; submissions and releases go on" if rules.paused else "no",
+            ),
         ]
         console.print(tables.Table("", ("", ""), rows).draw())
         for v in verifiers:
@@ -126,7 +132,10 @@ def show(
         if not verifiers:
             console.print("It accepts no verifier.")
         if terms is not None:
-            console.print(f"Only the timelock can change it, after {least_delay} s or more, as agreed.")
+            besides = " Publishers add policies, and take back their own, at once." if publishers else ""
+            console.print(
+                f"Only the timelock can change it, after {least_delay} s or more, as agreed.{besides}"
+            )
         else:
             console.print("Who stands behind the owner was not checked; add --timelock.")
 
@@ -135,10 +144,10 @@ def show(
 
 async def _read(
     network: Network, address: str, timelock: str | None, terms: TimelockTerms | None, from_block: int
-) -> tuple[RegistryRules, tuple[AcceptedVerifier, ...]]:
+) -> tuple[RegistryRules, tuple[AcceptedVerifier, ...], tuple[str, ...]]:
     from chains.contracts.custody import check_owned_by_timelock
     from chains.contracts.registry import Registry
-    from chains.contracts.verifiers import accepted_verifiers
+    from chains.contracts.verifiers import accepted_verifiers, publishers
     from chains.rpc.provider import web3_on
 
     async with network.connect() as chain:
@@ -146,4 +155,5 @@ async def _read(
         rules = await Registry(w3, address).rules()
         if timelock is not None and terms is not None:
             await check_owned_by_timelock(w3, address, timelock, terms, from_block=from_block)
-        return rules, await accepted_verifiers(w3, address, from_block=from_block)
+        verifiers = await accepted_verifiers(w3, address, from_block=from_block)
+        return rules, verifiers, await publishers(w3, address, from_block=from_block)

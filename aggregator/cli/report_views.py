@@ -11,8 +11,18 @@ from aggregator.cli.tables import Table
 from aggregator.fixed import format_down
 
 if TYPE_CHECKING:
-    from aggregator.margin import Report
+    from aggregator.margin import Evaluation, Report
     from aggregator.margin.report import LevelReport
+
+
+def level_json(found: Evaluation) -> dict[str, object]:
+    """An account at one level: 1e-20 USD, 1e-6 USD, and health in 1e-6 or None."""
+    return {
+        "equityE20": str(found.equity_e20),
+        "requirementE6": str(found.requirement_e6),
+        "excessE6": str(found.excess_e6),
+        "healthE6": None if found.health_e6 is None else str(found.health_e6),
+    }
 
 
 def positions_table(report: Report) -> Table:

@@ -10,6 +10,7 @@ import click
 from aggregator.cli import tables
 from aggregator.cli.desks import inputs_option
 from aggregator.cli.framework import Settings, pass_settings, settings_options
+from aggregator.cli.report_views import level_json
 from aggregator.cli.subject import read_subject
 from aggregator.model.errors import PolicyError
 
@@ -141,15 +142,6 @@ def _positions(result: StressResult) -> tables.Table:
     return tables.Table(f"{result.name}, by position (USD)", columns, rows, total=1)
 
 
-def _level(found: Evaluation) -> dict[str, object]:
-    return {
-        "equityE20": str(found.equity_e20),
-        "requirementE6": str(found.requirement_e6),
-        "excessE6": str(found.excess_e6),
-        "healthE6": None if found.health_e6 is None else str(found.health_e6),
-    }
-
-
 def _json(named: NamedMoves, unknown: tuple[str, ...], result: StressResult) -> dict[str, object]:
     return {
         "name": result.name,
@@ -157,8 +149,8 @@ def _json(named: NamedMoves, unknown: tuple[str, ...], result: StressResult) -> 
         "notQuoted": list(unknown),
         "pnlE20": str(result.pnl_e20),
         "state": _state(result.after_im, result.after_mm),
-        "before": {"IM": _level(result.before_im), "MM": _level(result.before_mm)},
-        "after": {"IM": _level(result.after_im), "MM": _level(result.after_mm)},
+        "before": {"IM": level_json(result.before_im), "MM": level_json(result.before_mm)},
+        "after": {"IM": level_json(result.after_im), "MM": level_json(result.after_mm)},
         "pnlByFactorE20": {f: str(pnl) for f, pnl in result.by_factor().items()},
         "pnlByClassE20": {name: str(pnl) for name, pnl in result.by_class().items()},
         "requirementByFactorE6": {f: str(step) for f, step in result.requirement_steps_e6},

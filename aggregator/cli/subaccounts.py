@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from aggregator.cli import tables
 from aggregator.cli.framework import Settings
+from aggregator.cli.report_views import level_json
 from aggregator.model.errors import IncompleteSnapshotError, InputError, NotFoundError
 
 if TYPE_CHECKING:
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from aggregator.margin.native import Evaluation
     from aggregator.margin.subaccounts import SideBySide, SubAccount
     from aggregator.model.policy import Policy
     from aggregator.model.snapshot import Snapshot
@@ -150,15 +150,6 @@ def _sentences(found: SideBySide) -> list[str]:
     return lines
 
 
-def _level(one: Evaluation) -> dict[str, object]:
-    return {
-        "equityE20": str(one.equity_e20),
-        "requirementE6": str(one.requirement_e6),
-        "excessE6": str(one.excess_e6),
-        "healthE6": None if one.health_e6 is None else str(one.health_e6),
-    }
-
-
 def _json(found: SideBySide, taken: Taken, *, whole: bool) -> dict[str, object]:
     from aggregator.model.policy import Level
 
@@ -171,8 +162,8 @@ def _json(found: SideBySide, taken: Taken, *, whole: bool) -> dict[str, object]:
                 "subAccount": part.number,
                 "cutTime": cuts[part.name],
                 "status": part.status.value,
-                "IM": _level(part.im),
-                "MM": _level(part.mm),
+                "IM": level_json(part.im),
+                "MM": level_json(part.mm),
             }
             for part in found.parts
         ],
@@ -191,5 +182,7 @@ def _json(found: SideBySide, taken: Taken, *, whole: bool) -> dict[str, object]:
             }
             for level in Level
         },
-        "joined": None if not whole else {"IM": _level(found.joined_im), "MM": _level(found.joined_mm)},
+        "joined": None
+        if not whole
+        else {"IM": level_json(found.joined_im), "MM": level_json(found.joined_mm)},
     }

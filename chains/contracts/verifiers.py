@@ -1,4 +1,6 @@
-"""Which verifiers a registry accepts, and what each says of its key: read from its events and from the contracts."""
+"""Which verifiers and publishers a registry accepts, and what each verifier says of its key: read from the registry's
+events and from the contracts.
+"""
 
 from __future__ import annotations
 
@@ -43,22 +45,38 @@ async def accepted_verifiers(
     Parameters:
         from_block: any block before the registry was placed; its events are read from there.
     """
-    query = {
-        "address": to_checksum_address(registry),
-        "fromBlock": from_block,
-        "toBlock": "latest",
-        "topics": [HexBytes(event_topic(NAME, "VerifierSet"))],
-    }
-    logs = await w3.eth.get_logs(cast(FilterParams, query))
     block: BlockIdentifier = (await w3.eth.get_block("latest")).get("hash") or "latest"
     found = []
-    for circuit_id in sorted({bytes(log["topics"][1]) for log in logs}):
+    for circuit_id in await _named(w3, registry, "VerifierSet", from_block):
         verifier, dev = await Registry(w3, registry).call("verifierOf", circuit_id, block=block)
         address = str(verifier).lower()
         if address != NOBODY:
             digest = await _key_digest(w3, address, block)
             found.append(AcceptedVerifier("0x" + circuit_id.hex(), address, bool(dev), digest))
     return tuple(found)
+
+
+async def publishers(w3: AsyncWeb3[Any], registry: str, *, from_block: int = 0) -> tuple[str, ...]:
+    """Who may publish policies besides the owner, lower-case 0x, ascending; parameters as `accepted_verifiers`.
+
+    A publisher that was set before a handover is not bound by the timelock, so whoever relies on one looks here too.
+    """
+    block: BlockIdentifier = (await w3.eth.get_block("latest")).get("hash") or "latest"
+    addresses = ["0x" + topic[-20:].hex() for topic in await _named(w3, registry, "PublisherSet", from_block)]
+    reader = Registry(w3, registry)
+    return tuple([a for a in addresses if await reader.call("isPublisher", a, block=block)])
+
+
+async def _named(w3: AsyncWeb3[Any], registry: str, event: str, from_block: int) -> list[bytes]:
+    """The first indexed value of each event of this name, each once, ascending."""
+    query = {
+        "address": to_checksum_address(registry),
+        "fromBlock": from_block,
+        "toBlock": "latest",
+        "topics": [HexBytes(event_topic(NAME, event))],
+    }
+    logs = await w3.eth.get_logs(cast(FilterParams, query))
+    return sorted({bytes(log["topics"][1]) for log in logs})
 
 
 async def _key_digest(w3: AsyncWeb3[Any], address: str, block: BlockIdentifier) -> str | None:

@@ -11,6 +11,7 @@ from aggregator.cli import tables
 from aggregator.cli.desks import desk_of, inputs_option, read_inputs
 from aggregator.cli.framework import Settings, pass_settings, settings_options
 from aggregator.cli.moves import named_numbers, read_rules, read_text, rules_option, usd_e6
+from aggregator.cli.report_views import level_json
 from aggregator.cli.subject import read_subject
 from aggregator.fixed import format_up
 
@@ -192,15 +193,6 @@ def _sentence(found: Outcome) -> str:
     return f"{text} It owes {owed} USD more than it has: the fund pays {paid}, others {left}."
 
 
-def _level(found: Evaluation) -> dict[str, object]:
-    return {
-        "equityE20": str(found.equity_e20),
-        "requirementE6": str(found.requirement_e6),
-        "excessE6": str(found.excess_e6),
-        "healthE6": None if found.health_e6 is None else str(found.health_e6),
-    }
-
-
 def _closing(one: Closing) -> dict[str, str]:
     return {
         "symbol": one.symbol,
@@ -227,8 +219,8 @@ def _json(
         "state": made.state.value,
         "penaltyRateE6": str(made.penalty_rate_e6),
         "closeFactorE6": str(made.close_factor_e6),
-        "before": _level(made.before),
-        "after": _level(made.after),
+        "before": level_json(made.before),
+        "after": level_json(made.after),
         "valueE20": str(made.value_e20),
         "penaltyE6": str(made.penalty_e6),
         "closings": [_closing(one) for one in made.closings],

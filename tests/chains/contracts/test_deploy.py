@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from aggregator.model.errors import ChainError, InputError
-from chains.contracts.administration import accept_ownership_call, set_guardian_call
+from chains.contracts.administration import accept_ownership_call, set_guardian_call, set_publisher_call
 from chains.contracts.calldata import verifying_key_digest, verifying_key_words
 from chains.contracts.coding import call_data
 from chains.contracts.custody import TimelockTerms, check_owned_by_timelock
@@ -22,7 +22,7 @@ from chains.contracts.deploy import (
     verifier,
 )
 from chains.contracts.registry import Registry, set_policy_call, set_verifier_call
-from chains.contracts.verifiers import AcceptedVerifier, accepted_verifiers
+from chains.contracts.verifiers import AcceptedVerifier, accepted_verifiers, publishers
 from chains.devnet import Devnet, devnet
 from chains.rpc.provider import web3_on
 from tests.chains.contracts.toxic import Toxic
@@ -64,6 +64,19 @@ async def test_a_verifier_says_whether_its_key_is_dev(net: Devnet) -> None:
     assert found == AcceptedVerifier(
         "0x" + circuit.hex(), placed[False].address.lower(), dev=False, key_digest="0x" + digest.hex()
     )
+
+
+async def test_publishers_are_told_whatever_the_owner(net: Devnet) -> None:
+    """Those of before a handover publish past the timelock; a dismissed one is not listed."""
+    lock, placed = production(net)
+    await put(net, [lock, placed], 0)
+    w3, world = web3_on(net.endpoint), World(net, placed.address, "")
+    assert await publishers(w3, placed.address) == ()
+    kept, dismissed = net.accounts[5].address, net.accounts[6].address
+    for account, allowed in ((kept, True), (dismissed, True), (dismissed, False)):
+        await world.send(set_publisher_call(account, allowed))
+    await world.send(handover_call(lock.address))
+    assert await publishers(w3, placed.address) == (kept.lower(),)
 
 
 async def test_two_chains_one_address() -> None:
