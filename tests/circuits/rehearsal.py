@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import dataclass
 from pathlib import Path
 
 from circuits import _native
@@ -11,6 +13,16 @@ from circuits.r1cs import Builder
 from circuits.solvency import Size
 
 POWER = 6
+BEACON = bytes.fromhex("00c0ffee")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A ceremony with two contributions and a beacon, made once and copied by each test."""
+
+    ptau: Path
+    directory: Path
+    sent: tuple[Path, ...]
 
 
 def square(times: int = 1) -> ReadyCircuit:
@@ -31,3 +43,13 @@ def make_powers(path: Path, power: int = POWER) -> Path:
     """Powers of tau in a file."""
     _native.make_powers(path, power, True, "tests")
     return path
+
+
+def rewound(stage: Stage, keys: int) -> Path:
+    """The folder as it was when it had so many keys."""
+    document = json.loads((stage.directory / "ceremony.json").read_bytes())
+    for key in document["keys"][keys:]:
+        (stage.directory / key["file"]).unlink()
+    document["keys"] = document["keys"][:keys]
+    (stage.directory / "ceremony.json").write_text(json.dumps(document))
+    return stage.directory
