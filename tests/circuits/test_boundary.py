@@ -215,13 +215,15 @@ def test_many_threads_share_a_key_and_a_circuit(tiny_proof: TinyProof) -> None:
 def test_ctrl_c_stops_the_work(tiny_proof: TinyProof, tmp_path: Path, work: str) -> None:
     """An interrupt ends long work with KeyboardInterrupt, and leaves no half file."""
     code = """
-        import sys
+        import signal, sys
         from circuits.groth16 import open_key, prove, setup_dev
         from tests.circuits.tiny import tiny
         from circuits.field import encode
         circuit = tiny().build()
         key = open_key(sys.argv[2])
         witness = circuit.witness(encode([35, 777, 5, 7]))
+        # A shell starts what is in its background with interrupts ignored.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
             print("ready", flush=True)
             while True:
@@ -237,6 +239,9 @@ def test_ctrl_c_stops_the_work(tiny_proof: TinyProof, tmp_path: Path, work: str)
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         process.send_signal(signal.SIGINT)
-        out, errors = process.communicate(timeout=60)
+        try:
+            out, errors = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert (process.returncode, out) == (0, "interrupted\n"), errors
     assert [name for name in os.listdir(tmp_path) if name.endswith(".part")] == []
